@@ -1,0 +1,100 @@
+/** What the house needs to know of an upstream API. One file a provider implements it; nothing else may tell providers apart. */
+import type { KeyStatus, ModelPrice, ProviderId, TokenCounts } from '@synthstack/core';
+import type { Secret } from '@synthstack/core/secret';
+
+export interface Provider {
+  id: ProviderId;
+  name: string;
+  /** As people know it: `sk-...`. */
+  keyFormat: string;
+  /** Where people make a key. */
+  keysUrl: string;
+  keyPattern: RegExp;
+  /** The headers that carry the credential, set last. */
+  credential(key: Secret): Record<string, string>;
+  /** Headers that every request of ours (not of a client's) needs. */
+  ownHeaders: Record<string, string>;
+  /** A client that sends this header means this provider where a path belongs to both. */
+  marker?: string;
+  routes: readonly Route[];
+  /** What an answer says about the key and the request, by DESIGN.md's tables. `body` is parsed JSON, or undefined. */
+  classify(status: number, body: unknown): Outcome;
+  /** Asks the provider whether a key works; `ask` sends one request with that key. */
+  check(ask: Ask): Promise<CheckResult>;
+  /** The prices of a model, memoised; null: unknown, which is not zero. */
+  price(model: string): ModelPrice | null;
+  /** Priced text models, for people to look at, best known first. */
+  models: readonly string[];
+}
+
+/**
+ * ok: 2xx · bad_key: not authentic · no_credit: authentic, cannot pay · not_allowed: authentic, this is not allowed (401/403) ·
+ * rate_limited: any other 429 · refused: the request is at fault (400, 404, 413, 422 and other 4xx) · down: 408, 5xx, 529, 3xx.
+ */
+export type Outcome = 'ok' | 'bad_key' | 'no_credit' | 'not_allowed' | 'rate_limited' | 'refused' | 'down';
+
+export type Ask = (request: AskRequest) => Promise<AskAnswer>;
+export interface AskRequest {
+  method: 'GET' | 'POST';
+  path: string;
+  body?: unknown;
+}
+export interface AskAnswer {
+  status: number;
+  /** Parsed JSON, or undefined where it was none. */
+  body: unknown;
+}
+
+export interface CheckResult {
+  status: Exclude<KeyStatus, 'unreadable'>;
+  /** A sentence for the owner, from a fixed list: what it means and what to do. Never the provider's own text. */
+  message: string;
+}
+
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE';
+  /** The full path; `{id}` stands for one checked segment. */
+  path: string;
+  /** Shares nothing with other requests, so that it may go out on the platform's key. */
+  stateless: boolean;
+  /** The body is JSON, multipart, or there is none. */
+  body: 'json' | 'multipart' | 'none';
+  /** How usage is read; null: the route has none, and is not metered as tokens. */
+  usage: UsageReader | null;
+  /** The top-level fields that cap the output, the first one is added where none is there. */
+  outputCap?: readonly string[];
+  /** The stream must be asked for its usage (OpenAI's chat and text completions). */
+  asksForUsage?: boolean;
+}
+
+/** Reads the usage of one route's answers. All of it is lenient: what is not understood is passed over. */
+export interface UsageReader {
+  /** From a complete JSON answer; null: it names none. */
+  plain(body: unknown): Usage | null;
+  /** From a stream, event by event. */
+  stream(): StreamReader;
+}
+
+export interface Usage {
+  /** The model that answered, as the provider names it. */
+  model: string | null;
+  tokens: TokenCounts;
+  /** As the provider bills it: OpenAI's total_tokens, Anthropic's sum. */
+  total: number;
+}
+
+export interface StreamReader {
+  /**
+   * Looks at one event.
+   * @param name  the `event:` field, or ''
+   * @param data  the `data:` field; not parsed yet, so that a reader may pass over what it does not need
+   */
+  event(name: string, data: string): StreamVerdict;
+  /** What is known so far; null: nothing yet. */
+  usage(): Usage | null;
+  /** The text that passed, for an estimate when the stream is cut. */
+  text(): string;
+}
+
+/** terminal: with it the answer ends · usage_only: the event that only tells usage (INTERFACE.md, "Bodies") · error: the provider gave up in the stream. */
+export type StreamVerdict = 'pass' | 'usage_only' | 'terminal' | 'error';

@@ -1,0 +1,9 @@
+/** The browser-safe door: contracts, errors, money, tiers. What needs Node has doors of its own (secret, keyring, db). */
+export * from './contracts/accounts.ts';
+export * from './contracts/keys.ts';
+export * from './contracts/plans.ts';
+export * from './contracts/tokens.ts';
+export * from './contracts/usage.ts';
+export * from './errors.ts';
+export * from './money.ts';
+export * from './tiers.ts';
