@@ -1,0 +1,43 @@
+/** Migrations: forward only, each in one transaction, under a lock, known by its name. */
+import { AppError } from '../errors.ts';
+import type { Statement } from './commit.ts';
+import type { Engine } from './engine.ts';
+import { migrations } from './migrations/index.ts';
+
+/** @throws AppError `storage_unavailable`: a migration failed, or the database is newer than this program */
+export async function migrate(engine: Engine): Promise<void> {
+  await run(engine, [statement(`create table if not exists migration (name text primary key, applied_at text not null)`)]);
+  const applied = new Set((await engine.read('select name from migration', [])).map(([name]) => String(name)));
+  const known = new Set(migrations.map((migration) => migration.name));
+  const unknown = [...applied].find((name) => !known.has(name));
+  if (unknown) {
+    throw new AppError(
+      'storage_unavailable',
+      `This database was written by a newer version (migration ${unknown}). Start that version, or restore an older backup.`,
+    );
+  }
+  for (const migration of migrations) {
+    if (applied.has(migration.name)) continue;
+    // Another process may be at the same work: the name's primary key lets one of us through, and the other finds it done.
+    const record = `insert into migration (name, applied_at) values ('${migration.name}', '${new Date().toISOString()}')`;
+    const outcome = await run(engine, [...lock(engine), statement(record), ...migration[engine.dialect].map(statement)]);
+    if (outcome === 'conflict' && !(await has(engine, migration.name))) {
+      throw new AppError('storage_unavailable', `The migration ${migration.name} could not be applied.`);
+    }
+  }
+}
+
+async function run(engine: Engine, list: Statement[]): Promise<'done' | 'conflict'> {
+  const [outcome] = await engine.runBatch([list]);
+  if (outcome && 'results' in outcome) return 'done';
+  if (outcome?.failure === 'conflict') return 'conflict';
+  throw new AppError('storage_unavailable', `The database cannot be prepared: ${outcome?.message ?? 'no answer'}`);
+}
+
+async function has(engine: Engine, name: string): Promise<boolean> {
+  return (await engine.read(`select 1 from migration where name = '${name}'`, [])).length > 0;
+}
+
+const statement = (sql: string): Statement => ({ sql, params: [] });
+/** SQLite's writers are one at a time anyway. */
+const lock = (engine: Engine): Statement[] => (engine.dialect === 'postgres' ? [statement('select pg_advisory_xact_lock(7203914)')] : []);

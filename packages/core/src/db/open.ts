@@ -1,0 +1,134 @@
+/**
+ * The database's door. Reads are drizzle's, writes go through the group commit, and nobody outside this folder knows which
+ * engine answers. `atomically` takes statements only: a function that waited between two of them could not be undone.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { drizzle as drizzlePg } from 'drizzle-orm/pg-proxy';
+import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
+import { AppError } from '../errors.ts';
+import type { Dialect } from './columns.ts';
+import { createGroupCommit, type Result, type Statement } from './commit.ts';
+import type { Engine } from './engine.ts';
+import { migrate } from './migrate.ts';
+import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
+import { schema, type Tables } from './schema.ts';
+import { openSqlite } from './sqlite.ts';
+
+export type { Dialect } from './columns.ts';
+export type { Result, Statement } from './commit.ts';
+export type { PgConnection } from './postgres.ts';
+export type { RequestState, Tables } from './schema.ts';
+
+/** Builds statements; on PostgreSQL the same builders wear SQLite's types. `.get`, `.run` and `.transaction` belong to one engine and are not here. */
+export type Orm = Pick<SqliteRemoteDatabase, 'select' | 'selectDistinct' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;
+
+/** Anything of drizzle's that ends up as one statement, or a statement already made. */
+type Buildable = Statement | { toSQL(): { sql: string; params: unknown[] } };
+
+export interface Db {
+  dialect: Dialect;
+  tables: Tables;
+  orm: Orm;
+  /** Runs a reading statement that was made before. For the few places where drizzle's microseconds count. */
+  read(statement: Statement): unknown[][] | Promise<unknown[][]>;
+  /** SHA-256 of a text expression in hex, computed inside the statement. */
+  sha256(text: SQL): SQL<string>;
+  /** Hands the list to the group commit; see `atomically`. */
+  commit(list: readonly Statement[]): Promise<Result[]>;
+  /** Removes what was deleted from the files too. */
+  scrub(): Promise<void>;
+  integrity(): Promise<string | null>;
+  /** Waits for the writes under way, then closes. */
+  close(): Promise<void>;
+}
+
+export interface DbOptions {
+  /** `file:PATH` or `postgres://...` */
+  url: string;
+  /** Instead of connecting to `url`'s PostgreSQL. */
+  pg?: PgConnection;
+  commitDelayMs?: number;
+  /** False leaves the schema as it is. */
+  migrate?: boolean;
+}
+
+/** @throws AppError `storage_unavailable`: the file or server cannot be opened; `invalid_config`: no such kind of URL */
+export async function openDb(options: DbOptions): Promise<Db> {
+  const engine = await openEngine(options);
+  try {
+    if (options.migrate !== false) await migrate(engine);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+  const commits = createGroupCommit(engine.runBatch);
+  return {
+    dialect: engine.dialect,
+    tables: schema(engine.dialect),
+    orm: createOrm(engine, commits.commit),
+    read: (statement) => engine.read(statement.sql, statement.params),
+    sha256: (text) =>
+      engine.dialect === 'sqlite' ? sql<string>`sha256(${text})` : sql<string>`encode(sha256(convert_to(${text}, 'UTF8')), 'hex')`,
+    commit: commits.commit,
+    scrub: engine.scrub,
+    integrity: engine.integrity,
+    async close() {
+      await commits.idle();
+      await engine.close();
+    },
+  };
+}
+
+/**
+ * Writes all of the statements or none of them, and resolves when they are on disk.
+ * @throws AppError `conflict`: a constraint or a `must` was not met; `storage_unavailable`: the disk or the database failed
+ */
+export function atomically(db: Db, build: (tx: Orm, tables: Tables) => readonly Buildable[]): Promise<Result[]> {
+  return db.commit(build(db.orm, db.tables).map(statement));
+}
+
+/** The statement must touch a row, or all of its list is undone. */
+export function must(buildable: Buildable): Statement {
+  return { ...statement(buildable), must: true };
+}
+
+export function statement(buildable: Buildable): Statement {
+  if (!('toSQL' in buildable)) return buildable;
+  const { sql: text, params } = buildable.toSQL();
+  return { sql: text, params };
+}
+
+/** The statement that tells every cache, in every process, that what it knows is old. */
+export function bumpGeneration(tx: Orm, tables: Tables): Buildable {
+  return tx.update(tables.generation).set({ value: sql`${tables.generation.value} + 1` });
+}
+
+async function openEngine({ url, pg, commitDelayMs }: DbOptions): Promise<Engine> {
+  try {
+    if (pg) return openPostgres(pg);
+    if (/^postgres(ql)?:\/\//.test(url)) return openPostgres(await connectPg(url));
+    if (url.startsWith('file:')) return await openSqlite({ path: url.slice('file:'.length), ...(commitDelayMs && { commitDelayMs }) });
+  } catch (cause) {
+    throw new AppError(
+      'storage_unavailable',
+      `The database cannot be opened: ${cause instanceof Error ? cause.message : 'unknown reason'}`,
+      { cause },
+    );
+  }
+  throw new AppError('invalid_config', 'DATABASE_URL must begin with file: or postgres://.');
+}
+
+/** Drizzle over the engine: what reads is read at once, what writes goes through the group commit as a list of one. */
+function createOrm(engine: Engine, commit: (list: readonly Statement[]) => Promise<Result[]>): Orm {
+  async function run(text: string, params: unknown[]): Promise<unknown[][]> {
+    if (engine.reads(text)) return engine.read(text, params);
+    const [result] = await commit([{ sql: text, params }]);
+    return result?.rows ?? [];
+  }
+  if (engine.dialect === 'postgres') return drizzlePg(async (text, params) => ({ rows: await run(text, params) })) as unknown as Orm;
+  return drizzleSqlite(async (text, params, method) => {
+    const rows = await run(text, params);
+    // With `get`, drizzle's proxy takes the one row itself.
+    return { rows: method === 'get' ? (rows[0] as unknown[]) : rows };
+  });
+}

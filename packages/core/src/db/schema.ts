@@ -1,0 +1,356 @@
+/**
+ * Every table, once, for SQLite and PostgreSQL. Each table has one owner: the module that writes it.
+ * Rows of `request` and the sums outlive what they name, so they have no foreign keys.
+ */
+import { sql } from 'drizzle-orm';
+import type { FallbackReason, KeySource, KeyStatus, ProviderId } from '../contracts/keys.ts';
+import type { TokenScope } from '../contracts/tokens.ts';
+import type { TierName } from '../tiers.ts';
+import { columns, type Dialect } from './columns.ts';
+
+export type RequestState = 'open' | 'done' | 'failed';
+type StoredStatus = Exclude<KeyStatus, 'unreadable'>;
+
+export function schema(dialect: Dialect) {
+  const { table, index, unique, primaryKey, text, integer, boolean, instant, bytes, json } = columns(dialect);
+
+  /** Accounts, sessions and signing keys: better-auth's, written by auth.ts; its names are given. */
+  const user = table('user', {
+    id: text('id').primaryKey(),
+    name: text('name').notNull(),
+    email: text('email').notNull().unique(),
+    emailVerified: boolean('email_verified').notNull().default(false),
+    image: text('image'),
+    role: text('role').$type<'user' | 'admin'>().notNull().default('user'),
+    disabledAt: instant('disabled_at'),
+    timezone: text('timezone'),
+    locale: text('locale'),
+    createdAt: instant('created_at').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  });
+
+  const session = table(
+    'session',
+    {
+      id: text('id').primaryKey(),
+      token: text('token').notNull().unique(),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      ipAddress: text('ip_address'),
+      userAgent: text('user_agent'),
+      expiresAt: instant('expires_at').notNull(),
+      createdAt: instant('created_at').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [index('session_user').on(t.userId)],
+  );
+
+  const account = table(
+    'account',
+    {
+      id: text('id').primaryKey(),
+      accountId: text('account_id').notNull(),
+      providerId: text('provider_id').notNull(),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      accessToken: text('access_token'),
+      refreshToken: text('refresh_token'),
+      idToken: text('id_token'),
+      accessTokenExpiresAt: instant('access_token_expires_at'),
+      refreshTokenExpiresAt: instant('refresh_token_expires_at'),
+      scope: text('scope'),
+      password: text('password'),
+      createdAt: instant('created_at').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [index('account_user').on(t.userId)],
+  );
+
+  const verification = table(
+    'verification',
+    {
+      id: text('id').primaryKey(),
+      identifier: text('identifier').notNull(),
+      value: text('value').notNull(),
+      expiresAt: instant('expires_at').notNull(),
+      createdAt: instant('created_at').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [index('verification_identifier').on(t.identifier)],
+  );
+
+  const jwks = table('jwks', {
+    id: text('id').primaryKey(),
+    publicKey: text('public_key').notNull(),
+    privateKey: text('private_key').notNull(),
+    createdAt: instant('created_at').notNull(),
+    expiresAt: instant('expires_at'),
+  });
+
+  /** A user's tier and until when; no row: community. */
+  const plan = table('plan', {
+    userId: text('user_id')
+      .primaryKey()
+      .references(() => user.id, { onDelete: 'cascade' }),
+    tier: text('tier').$type<TierName>().notNull(),
+    state: text('state').$type<'active' | 'past_due' | 'lapsed'>().notNull().default('active'),
+    until: instant('until'),
+    source: text('source').$type<'admin' | 'cli' | 'billing'>().notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  });
+
+  /** Bearers that we issue for SDKs. `hash` is SHA-256 of the token, hex; the token itself is nowhere. */
+  const gatewayToken = table(
+    'gateway_token',
+    {
+      id: text('id').primaryKey(),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      name: text('name').notNull(),
+      prefix: text('prefix').notNull(),
+      hash: text('hash').notNull().unique(),
+      scopes: json('scopes').$type<TokenScope[]>().notNull(),
+      expiresAt: instant('expires_at'),
+      lastUsedAt: instant('last_used_at'),
+      createdAt: instant('created_at').notNull(),
+    },
+    (t) => [index('gateway_token_user').on(t.userId)],
+  );
+
+  /** Sealed secrets. `owner` is a user id or `platform`; `position` orders several keys of one provider (0, until an operator allows more). */
+  const providerKey = table(
+    'provider_key',
+    {
+      id: text('id').primaryKey(),
+      owner: text('owner').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      position: integer('position').notNull().default(0),
+      keyHint: text('key_hint').notNull(),
+      encryptedBlob: bytes('encrypted_blob').notNull(),
+      nonce: bytes('nonce').notNull(),
+      masterKeyId: text('master_key_id').notNull(),
+      version: integer('version').notNull().default(1),
+      status: text('status').$type<StoredStatus>().notNull(),
+      isActive: boolean('is_active').notNull().default(true),
+      fallback: boolean('fallback').notNull().default(true),
+      lastError: text('last_error'),
+      /** When our own re-check or a trial is due; null: none is planned. */
+      retryAt: instant('retry_at'),
+      /** How many re-checks or trials in a row have changed nothing. */
+      retries: integer('retries').notNull().default(0),
+      lastTestedAt: instant('last_tested_at'),
+      createdAt: instant('created_at').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [
+      unique('provider_key_place').on(t.owner, t.provider, t.position),
+      unique('provider_key_nonce').on(t.masterKeyId, t.nonce),
+      index('provider_key_retry').on(t.retryAt),
+    ],
+  );
+
+  /** One row a master key that ever sealed here: a canary that only this key opens, and how often it sealed. */
+  const masterKey = table('master_key', {
+    id: text('id').primaryKey(),
+    canary: bytes('canary').notNull(),
+    nonce: bytes('nonce').notNull(),
+    seals: integer('seals').notNull().default(0),
+    createdAt: instant('created_at').notNull(),
+  });
+
+  /**
+   * One AI request. `id` is time-ordered (meter.ts), and the request id that people see is derived from it.
+   * Counts and cost are NULL while unknown. `slot_at` is set on a platform attempt that holds a place in the limits.
+   */
+  const request = table(
+    'request',
+    {
+      id: integer('id').primaryKey(),
+      bootId: text('boot_id').notNull(),
+      userId: text('user_id').notNull(),
+      tier: text('tier').$type<TierName>().notNull(),
+      tokenId: text('token_id'),
+      keyId: text('key_id'),
+      firstKeyId: text('first_key_id'),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      route: text('route').notNull(),
+      model: text('model'),
+      source: text('source').$type<KeySource>().notNull(),
+      fallbackReason: text('fallback_reason').$type<FallbackReason>(),
+      streamed: boolean('streamed').notNull(),
+      state: text('state').$type<RequestState>().notNull(),
+      /** The HTTP status that the caller got. */
+      status: integer('status'),
+      errorCode: text('error_code'),
+      estimated: boolean('estimated').notNull().default(false),
+      inputTokens: integer('input_tokens'),
+      cachedInputTokens: integer('cached_input_tokens'),
+      cacheWriteTokens: integer('cache_write_tokens'),
+      cacheWrite1hTokens: integer('cache_write_1h_tokens'),
+      audioInputTokens: integer('audio_input_tokens'),
+      outputTokens: integer('output_tokens'),
+      reasoningTokens: integer('reasoning_tokens'),
+      audioOutputTokens: integer('audio_output_tokens'),
+      totalTokens: integer('total_tokens'),
+      costNanoUsd: integer('cost_nano_usd'),
+      slotAt: integer('slot_at'),
+      startedAt: integer('started_at').notNull(),
+      firstByteAt: integer('first_byte_at'),
+      endedAt: integer('ended_at'),
+    },
+    (t) => [
+      index('request_user').on(t.userId, t.id),
+      // Holds only what is under way, so that a start finds it without scanning the table.
+      index('request_open').on(t.bootId).where(sql`state = 'open'`),
+    ],
+  );
+
+  const sums = () => ({
+    requests: integer('requests').notNull().default(0),
+    inputTokens: integer('input_tokens').notNull().default(0),
+    cachedInputTokens: integer('cached_input_tokens').notNull().default(0),
+    cacheWriteTokens: integer('cache_write_tokens').notNull().default(0),
+    outputTokens: integer('output_tokens').notNull().default(0),
+    reasoningTokens: integer('reasoning_tokens').notNull().default(0),
+    totalTokens: integer('total_tokens').notNull().default(0),
+    costNanoUsd: integer('cost_nano_usd').notNull().default(0),
+    unpricedRequests: integer('unpriced_requests').notNull().default(0),
+    unmeasuredRequests: integer('unmeasured_requests').notNull().default(0),
+  });
+
+  /** Sums of a user in 15-minute buckets (`bucket`: its start in ms); `''` stands for no model, no key. */
+  const usageUser = table(
+    'usage_user',
+    {
+      userId: text('user_id').notNull(),
+      bucket: integer('bucket').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      model: text('model').notNull(),
+      source: text('source').$type<KeySource>().notNull(),
+      keyId: text('key_id').notNull(),
+      ...sums(),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.bucket, t.provider, t.model, t.source, t.keyId] })],
+  );
+
+  /** Sums of everyone, for administrators. */
+  const usageTotal = table(
+    'usage_total',
+    {
+      bucket: integer('bucket').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      model: text('model').notNull(),
+      source: text('source').$type<KeySource>().notNull(),
+      tier: text('tier').$type<TierName>().notNull(),
+      ...sums(),
+    },
+    (t) => [primaryKey({ columns: [t.bucket, t.provider, t.model, t.source, t.tier] })],
+  );
+
+  /** Sums of each user by UTC day (`day`: its start in ms), for administrators. */
+  const usageUserDay = table(
+    'usage_user_day',
+    {
+      day: integer('day').notNull(),
+      userId: text('user_id').notNull(),
+      source: text('source').$type<KeySource>().notNull(),
+      ...sums(),
+    },
+    (t) => [primaryKey({ columns: [t.day, t.userId, t.source] })],
+  );
+
+  /** What a user's keys for a provider have done in all; goes on when a key is replaced. */
+  const keyTotals = table(
+    'key_totals',
+    {
+      owner: text('owner').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      position: integer('position').notNull().default(0),
+      requests: integer('requests').notNull().default(0),
+      totalTokens: integer('total_tokens').notNull().default(0),
+      costNanoUsd: integer('cost_nano_usd').notNull().default(0),
+      unpricedRequests: integer('unpriced_requests').notNull().default(0),
+      lastUsedAt: integer('last_used_at'),
+    },
+    (t) => [primaryKey({ columns: [t.owner, t.provider, t.position] })],
+  );
+
+  /** A running process. A start settles the open requests of boots that are dead, and of no others. */
+  const boot = table('boot', {
+    id: text('id').primaryKey(),
+    /** 0 to 31, part of the request ids that this process gives. */
+    slot: integer('slot').notNull().unique(),
+    host: text('host').notNull(),
+    pid: integer('pid').notNull(),
+    startedAt: integer('started_at').notNull(),
+    heartbeatAt: integer('heartbeat_at').notNull(),
+  });
+
+  /** What a user should know; `dedupe` keeps the same news from being told twice. */
+  const notice = table(
+    'notice',
+    {
+      id: text('id').primaryKey(),
+      userId: text('user_id').notNull(),
+      kind: text('kind').notNull(),
+      dedupe: text('dedupe').notNull().unique(),
+      data: json('data').$type<Record<string, string>>().notNull(),
+      createdAt: instant('created_at').notNull(),
+      readAt: instant('read_at'),
+    },
+    (t) => [index('notice_user').on(t.userId, t.createdAt)],
+  );
+
+  /** Who did what to which secret; append-only, each row's hash covers the row before it. */
+  const audit = table(
+    'audit',
+    {
+      seq: integer('seq').primaryKey(),
+      at: integer('at').notNull(),
+      actor: text('actor').notNull(),
+      /** Whose secret or account it is about. */
+      subject: text('subject').notNull(),
+      action: text('action').notNull(),
+      detail: text('detail').notNull(),
+      prevHash: text('prev_hash').notNull().unique(),
+      hash: text('hash').notNull(),
+    },
+    (t) => [index('audit_subject').on(t.subject, t.seq)],
+  );
+
+  const setting = table('setting', {
+    key: text('key').primaryKey(),
+    value: json('value').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  });
+
+  /** One row. It moves with every change to keys, tokens, plans and users, so that caches know when they are stale. */
+  const generation = table('generation', { id: integer('id').primaryKey(), value: integer('value').notNull() });
+
+  return {
+    user,
+    session,
+    account,
+    verification,
+    jwks,
+    plan,
+    gatewayToken,
+    providerKey,
+    masterKey,
+    request,
+    usageUser,
+    usageTotal,
+    usageUserDay,
+    keyTotals,
+    boot,
+    notice,
+    audit,
+    setting,
+    generation,
+  };
+}
+
+export type Tables = ReturnType<typeof schema>;

@@ -1,0 +1,91 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { eq } from 'drizzle-orm';
+import { expect, test } from 'vitest';
+import { atomically, openDb } from './open.ts';
+
+async function folder() {
+  const path = await mkdtemp(join(tmpdir(), 'byok-sqlite-'));
+  return { path, url: `file:${join(path, 'byok.db')}`, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+const setting = (key: string) => ({ key, value: 'v'.repeat(200), updatedAt: new Date(0) });
+
+test('a write is synchronous to the disk, and the file is in WAL mode', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  expect(await db.commit([{ sql: 'pragma synchronous', params: [] }])).toEqual([{ changes: 0, rows: [[2]] }]);
+  expect(await db.commit([{ sql: 'pragma secure_delete', params: [] }])).toEqual([{ changes: 0, rows: [[1]] }]);
+  expect(await db.read({ sql: 'pragma journal_mode', params: [] })).toEqual([['wal']]);
+  await db.close();
+});
+
+test('the reading connection cannot write', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  expect(() => db.read({ sql: 'delete from generation returning id', params: [] })).toThrow(/readonly|query_only|attempt to write/i);
+  await db.close();
+});
+
+test('after scrub nothing of a deleted row is left in the files; before it, it was there', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  const marker = 'needle-7f3a9c';
+  const files = () =>
+    ['', '-wal']
+      .map((end) => (existsSync(`${place.path}/byok.db${end}`) ? readFileSync(`${place.path}/byok.db${end}`, 'latin1') : ''))
+      .join('');
+  await atomically(db, (tx, t) => [tx.insert(t.setting).values({ ...setting('x'), value: marker })]);
+  expect(files()).toContain(marker);
+  await atomically(db, (tx, t) => [tx.delete(t.setting).where(eq(t.setting.key, 'x'))]);
+  await db.scrub();
+  expect(files()).not.toContain(marker);
+  await db.close();
+});
+
+test('a slow disk does not hold up the event loop', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url, commitDelayMs: 200 });
+  let turns = 0;
+  const write = atomically(db, (tx, t) => [tx.insert(t.setting).values(setting('a'))]).then(() => turns);
+  const count = setInterval(() => turns++, 1);
+  expect(await write).toBeGreaterThan(20);
+  clearInterval(count);
+  await db.close();
+});
+
+test('a full disk fails the write in a sentence, and the next one succeeds when there is room again', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  const [pages] = await db.commit([{ sql: 'pragma page_count', params: [] }]);
+  await db.commit([{ sql: `pragma max_page_count = ${pages?.rows[0]?.[0]}`, params: [] }]).catch(() => undefined);
+  const big = { key: 'big', value: 'v'.repeat(2_000_000), updatedAt: new Date(0) };
+  await expect(atomically(db, (tx, t) => [tx.insert(t.setting).values(big)])).rejects.toMatchObject({ code: 'storage_unavailable' });
+  await db.commit([{ sql: 'pragma max_page_count = 1000000', params: [] }]);
+  await atomically(db, (tx, t) => [tx.insert(t.setting).values(big)]);
+  expect(await db.orm.select().from(db.tables.setting)).toHaveLength(1);
+  await db.close();
+});
+
+test('a file that is no database is refused and not touched', async () => {
+  await using place = await folder();
+  await writeFile(join(place.path, 'byok.db'), 'this is not a database, it is a letter'.repeat(100));
+  await expect(openDb({ url: place.url })).rejects.toMatchObject({ code: 'storage_unavailable' });
+  expect(readFileSync(join(place.path, 'byok.db'), 'utf8')).toContain('it is a letter');
+});
+
+test('another process may write at the same time', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  const other = new Database(join(place.path, 'byok.db'));
+  other.exec('begin immediate');
+  const write = atomically(db, (tx, t) => [tx.insert(t.setting).values(setting('a'))]);
+  other.exec('update generation set value = 5');
+  other.exec('commit');
+  await write;
+  expect(await db.orm.select().from(db.tables.generation)).toEqual([{ id: 1, value: 5 }]);
+  other.close();
+  await db.close();
+});

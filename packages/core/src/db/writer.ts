@@ -1,0 +1,138 @@
+/**
+ * The thread that owns all writes of a SQLite database, so that no request ever waits for the disk on the event loop.
+ * It stands alone (better-sqlite3 and Node only), because the single binary starts it from a string.
+ */
+import { hash } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import type { Outcome, Result, Statement } from './commit.ts';
+
+export interface WriterOptions {
+  path: string;
+  nativeBinding?: string;
+  /** Makes every commit take this much longer, to see what a slow disk does. */
+  commitDelayMs?: number;
+}
+export type WriterCall = { batch: readonly (readonly Statement[])[] } | { scrub: true } | { close: true };
+export type WriterReply = { outcomes: Outcome[] } | { scrubbed: true } | { closed: true } | { broken: string } | { ready: true };
+
+const checkpointAbovePages = 2_000;
+
+function openForWriting(options: WriterOptions): Database.Database {
+  const db = new Database(options.path, options.nativeBinding ? { nativeBinding: options.nativeBinding } : {});
+  db.pragma('busy_timeout = 5000');
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.pragma('foreign_keys = ON');
+  db.pragma('secure_delete = ON');
+  // A checkpoint inside somebody's commit costs that commit milliseconds: ours run between batches.
+  db.pragma('wal_autocheckpoint = 0');
+  // The audit chain is computed inside the statement that extends it, where nobody can come between.
+  db.function('sha256', { deterministic: true }, (text) => hash('sha256', String(text)));
+  return db;
+}
+
+function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
+  const db = openForWriting(options);
+  const prepared = new Map<string, Database.Statement>();
+  const control = (sql: string) => prepare(sql).run();
+
+  function prepare(sql: string): Database.Statement {
+    let statement = prepared.get(sql);
+    if (!statement) {
+      if (prepared.size >= 500) prepared.clear();
+      statement = db.prepare(sql);
+      if (statement.reader) statement.raw(true);
+      prepared.set(sql, statement);
+    }
+    return statement;
+  }
+
+  function runStatement({ sql, params, must }: Statement): Result {
+    const statement = prepare(sql);
+    const result = statement.reader
+      ? { changes: 0, rows: statement.all(params) as unknown[][] }
+      : { changes: statement.run(params).changes, rows: [] };
+    if (must && result.changes === 0 && result.rows.length === 0) throw unmet;
+    return result;
+  }
+
+  function runList(list: readonly Statement[]): Outcome {
+    const several = list.length > 1 || list[0]?.must;
+    if (several) control('savepoint list');
+    try {
+      const results = list.map(runStatement);
+      if (several) control('release list');
+      return { results };
+    } catch (error) {
+      // A full disk or an I/O error may have ended the whole transaction: then none of the batch has happened.
+      if (!db.inTransaction) throw error;
+      if (several) {
+        control('rollback to list');
+        control('release list');
+      }
+      return { failure: isConflict(error) ? 'conflict' : 'storage', message: textOf(error) };
+    }
+  }
+
+  function runBatch(batch: readonly (readonly Statement[])[]): Outcome[] {
+    try {
+      control('begin immediate');
+      const outcomes = batch.map(runList);
+      if (options.commitDelayMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, options.commitDelayMs);
+      control('commit');
+      return outcomes;
+    } catch (error) {
+      if (db.inTransaction) control('rollback');
+      return batch.map(() => ({ failure: 'storage', message: textOf(error) }));
+    }
+  }
+
+  function checkpoint(): void {
+    // The WAL hook is not exposed; the file's size is as good a measure, and a failed checkpoint is tried again later.
+    try {
+      const [row] = db.pragma('wal_checkpoint(NOOP)') as { log: number }[];
+      if (row && row.log > checkpointAbovePages) db.pragma('wal_checkpoint(PASSIVE)');
+    } catch {
+      return;
+    }
+  }
+
+  let batches = 0;
+  port.on('message', (call: WriterCall) => {
+    const reply = (message: WriterReply) => port.postMessage(message);
+    try {
+      if ('batch' in call) {
+        reply({ outcomes: runBatch(call.batch) });
+        batches += 1;
+        if (batches % 64 === 0) checkpoint();
+      } else if ('scrub' in call) {
+        db.pragma('wal_checkpoint(TRUNCATE)');
+        reply({ scrubbed: true });
+      } else {
+        db.pragma('optimize');
+        db.pragma('wal_checkpoint(TRUNCATE)');
+        db.close();
+        reply({ closed: true });
+        port.close();
+      }
+    } catch (error) {
+      reply({ broken: textOf(error) });
+    }
+  });
+  port.postMessage({ ready: true } satisfies WriterReply);
+}
+
+const unmet = new Error('A row that had to change did not.');
+
+const isConflict = (error: unknown): boolean =>
+  error === unmet || (error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_CONSTRAINT'));
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+if (parentPort) {
+  try {
+    serve(parentPort, workerData as WriterOptions);
+  } catch (error) {
+    parentPort.postMessage({ broken: textOf(error) } satisfies WriterReply);
+  }
+}
