@@ -66,10 +66,13 @@ export function createGroupCommit(runBatch: RunBatch) {
 }
 
 function settle(one: { resolve: (results: Result[]) => void; reject: (error: AppError) => void }, outcome: Outcome | undefined): void {
-  if (outcome && 'results' in outcome) return one.resolve(outcome.results);
-  if (outcome?.failure === 'conflict')
-    return one.reject(new AppError('conflict', 'Someone else changed this at the same time. Look again.', { cause: outcome.message }));
-  one.reject(storageError(outcome?.message));
+  if (outcome && 'results' in outcome) one.resolve(outcome.results);
+  else if (outcome?.failure === 'conflict') one.reject(conflictError(outcome.message));
+  else one.reject(storageError(outcome?.message));
+}
+
+function conflictError(cause: unknown): AppError {
+  return new AppError('conflict', 'Someone else changed this at the same time. Look again.', { cause });
 }
 
 export function storageError(cause: unknown): AppError {

@@ -85,6 +85,8 @@ export function schema(dialect: Dialect) {
     id: text('id').primaryKey(),
     publicKey: text('public_key').notNull(),
     privateKey: text('private_key').notNull(),
+    alg: text('alg'),
+    crv: text('crv'),
     createdAt: instant('created_at').notNull(),
     expiresAt: instant('expires_at'),
   });
