@@ -3,9 +3,27 @@
  * Nothing else in the house builds an error answer.
  */
 
+/** The names of tRPC's error codes that we use. */
+type TrpcCode =
+  | 'BAD_REQUEST'
+  | 'UNAUTHORIZED'
+  | 'PAYMENT_REQUIRED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'METHOD_NOT_SUPPORTED'
+  | 'TIMEOUT'
+  | 'CONFLICT'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'UNSUPPORTED_MEDIA_TYPE'
+  | 'TOO_MANY_REQUESTS'
+  | 'INTERNAL_SERVER_ERROR'
+  | 'BAD_GATEWAY'
+  | 'SERVICE_UNAVAILABLE'
+  | 'GATEWAY_TIMEOUT';
+
 interface ErrorForm {
   http: number;
-  trpc: string;
+  trpc: TrpcCode;
   /** `error.type` in OpenAI's shape. */
   openai: string;
   /** `error.type` in Anthropic's shape. */
@@ -15,7 +33,7 @@ interface ErrorForm {
   title: string;
 }
 
-const form = (http: number, trpc: string, openai: string, anthropic: string, retry: boolean, title: string): ErrorForm => ({
+const form = (http: number, trpc: TrpcCode, openai: string, anthropic: string, retry: boolean, title: string): ErrorForm => ({
   http,
   trpc,
   openai,
@@ -60,9 +78,11 @@ export type ErrorCode = keyof typeof errorForms;
 export interface ErrorOptions {
   cause?: unknown;
   /** How long the caller should wait before it tries again, in milliseconds. */
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
   /** Field -> what to do about it. */
-  errors?: Record<string, string[]>;
+  errors?: Record<string, string[]> | undefined;
+  /** Headers that every answer with this error carries, such as the state of the limits. */
+  headers?: Record<string, string> | undefined;
 }
 
 /** The one error that crosses a module's door: a closed code, and a sentence fit for a stranger. The cause is for the log. */
@@ -70,6 +90,7 @@ export class AppError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
   readonly errors: Record<string, string[]> | undefined;
+  readonly headers: Record<string, string> | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -77,10 +98,18 @@ export class AppError extends Error {
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.errors = options.errors;
+    this.headers = options.headers;
   }
 
   get form(): ErrorForm {
     return errorForms[this.code];
+  }
+
+  /** The same error with more headers on its answer. */
+  with(headers: Record<string, string>): AppError {
+    return Object.assign(new AppError(this.code, this.message, { cause: this, retryAfterMs: this.retryAfterMs, errors: this.errors, headers: { ...headers, ...this.headers } }), {
+      stack: this.stack,
+    });
   }
 
   /** False where only a change by the user can help; above a minute of waiting, SDKs must not sleep on their own either. */

@@ -63,16 +63,22 @@ export interface ModelPrice extends TokenPrices {
 
 /** The estimated cost of one request in nano-USD. */
 export function costNanoUsd(tokens: TokenCounts, price: ModelPrice): number {
-  const at = price.tiers.findLast((tier) => tokens.input > tier.aboveInputTokens) ?? price;
+  const at = pricesFor(tokens.input, price);
   const plainInput = Math.max(0, tokens.input - tokens.cachedInput - tokens.cacheWrite - tokens.audioInput);
   const plainOutput = Math.max(0, tokens.output - tokens.audioOutput);
   const picoUsd =
     plainInput * at.input +
     tokens.cachedInput * at.cachedInput +
-    (tokens.cacheWrite - tokens.cacheWrite1h) * at.cacheWrite +
+    Math.max(0, tokens.cacheWrite - tokens.cacheWrite1h) * at.cacheWrite +
     tokens.cacheWrite1h * at.cacheWrite1h +
     tokens.audioInput * at.audioInput +
     plainOutput * at.output +
     tokens.audioOutput * at.audioOutput;
   return Math.round(picoUsd / 1_000);
+}
+
+/** Price lists give their tiers in any order. */
+function pricesFor(inputTokens: number, price: ModelPrice): TokenPrices {
+  const highestFirst = price.tiers.toSorted((a, b) => b.aboveInputTokens - a.aboveInputTokens);
+  return highestFirst.find((tier) => inputTokens > tier.aboveInputTokens) ?? price;
 }

@@ -17,7 +17,7 @@ export class Secret {
     return this.#text;
   }
 
-  /** The part that people may see, as `****...abc1`. A text of 16 characters or fewer shows nothing: four would be too much of it. */
+  /** The part that people may see, as `****...abc1`. A text of fewer than 16 characters, shorter than any key, shows nothing. */
   get hint(): string {
     return hintOf(this.#text.length >= 16 ? this.#text.slice(-4) : '');
   }

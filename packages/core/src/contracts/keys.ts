@@ -76,7 +76,7 @@ export const OneKey = z.object({ key: KeyView });
 
 export const Verdict = z.object({
   valid: z.boolean(),
-  status: z.enum(['valid', 'unverified', 'no_credit', 'invalid', 'unreadable']),
+  status: KeyStatus,
   message: z.string(),
   latencyMs: z.int(),
 });

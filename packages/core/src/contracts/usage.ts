@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { KeySource, ProviderId } from './keys.ts';
 
 const dayMs = 86_400_000;
+const hourMs = 3_600_000;
 const count = z.int();
 
 export const Timezone = z.string().max(64).refine(isTimezone, 'Name an IANA time zone, such as Europe/Berlin.');
@@ -17,13 +18,16 @@ export const UsageQuery = z
   })
   .superRefine((query, ctx) => {
     const wrong = (path: string, message: string) => ctx.addIssue({ code: 'custom', path: [path], message });
+    const tooLongByHour = () => wrong('groupBy', 'By hour, the range is at most 31 days.');
     if (query.days !== undefined && (query.from || query.to)) return wrong('days', 'Give either days, or from and to.');
+    if (query.groupBy === 'hour' && (query.days ?? 0) > 31) return tooLongByHour();
     if (Boolean(query.from) !== Boolean(query.to)) return wrong(query.from ? 'to' : 'from', 'from and to go together.');
     if (!query.from || !query.to) return;
     const lengthMs = Date.parse(query.to) - Date.parse(query.from);
-    if (lengthMs <= 0) return wrong('to', 'to must be after from.');
+    if (!(lengthMs > 0)) return wrong('to', 'to must be after from.');
     if (lengthMs > 366 * dayMs) return wrong('to', 'The range is at most 366 days.');
-    if (query.groupBy === 'hour' && lengthMs > 31 * dayMs) wrong('groupBy', 'By hour, the range is at most 31 days.');
+    // An October of 31 days is an hour longer where the clocks go back in it.
+    if (query.groupBy === 'hour' && lengthMs > 31 * dayMs + hourMs) tooLongByHour();
   });
 export type UsageQuery = z.infer<typeof UsageQuery>;
 
@@ -61,7 +65,9 @@ export const UsageReport = z.object({
 });
 export type UsageReport = z.infer<typeof UsageReport>;
 
+/** Intl also takes bare offsets such as +05:17, whose midnight would fall between our 15-minute buckets. */
 function isTimezone(name: string): boolean {
+  if (/^[+-]/.test(name)) return false;
   try {
     return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }));
   } catch {

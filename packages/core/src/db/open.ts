@@ -2,7 +2,7 @@
  * The database's door. Reads are drizzle's, writes go through the group commit, and nobody outside this folder knows which
  * engine answers. `atomically` takes statements only: a function that waited between two of them could not be undone.
  */
-import { type SQL, sql } from 'drizzle-orm';
+import { fillPlaceholders, type SQL, sql } from 'drizzle-orm';
 import { drizzle as drizzlePg } from 'drizzle-orm/pg-proxy';
 import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
 import { AppError } from '../errors.ts';
@@ -96,6 +96,15 @@ export function statement(buildable: Buildable): Statement {
   if (!('toSQL' in buildable)) return buildable;
   const { sql: text, params } = buildable.toSQL();
   return { sql: text, params };
+}
+
+/**
+ * A statement whose text is made once and whose `sql.placeholder('name')`s are filled at each use: a microsecond, where building
+ * it anew costs fifty.
+ */
+export function prepared<Values extends Record<string, unknown>>(buildable: Buildable): (values: Values) => Statement {
+  const { sql: text, params } = statement(buildable);
+  return (values) => ({ sql: text, params: fillPlaceholders([...params], values) });
 }
 
 /** The statement that tells every cache, in every process, that what it knows is old. */

@@ -110,7 +110,6 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
         db.pragma('wal_checkpoint(TRUNCATE)');
         reply({ scrubbed: true });
       } else {
-        db.pragma('optimize');
         db.pragma('wal_checkpoint(TRUNCATE)');
         db.close();
         reply({ closed: true });
