@@ -16,13 +16,21 @@ export interface Provider {
   ownHeaders: Record<string, string>;
   /** A client that sends this header means this provider where a path belongs to both. */
   marker?: string;
+  /** The shape of our own errors on this provider's routes. */
+  errorShape: 'openai' | 'anthropic';
   routes: readonly Route[];
   /** What an answer says about the key and the request, by DESIGN.md's tables. `body` is parsed JSON, or undefined. */
   classify(status: number, body: unknown): Outcome;
+  /** The same for an `error` event inside a 2xx stream, which has no status of its own. */
+  classifyEvent(data: string): Outcome;
   /** Asks the provider whether a key works; `ask` sends one request with that key. */
   check(ask: Ask): Promise<CheckResult>;
-  /** The prices of a model, memoised; null: unknown, which is not zero. */
-  price(model: string): ModelPrice | null;
+  /** The event that says that the provider broke off, in the words of its own stream errors, so that both SDKs raise one. */
+  brokenOff: string;
+  /** The prices of a model at a time (now, if none is given), memoised; null: unknown, which is not zero. */
+  price(model: string, atMs?: number): ModelPrice | null;
+  /** How many tokens a text is, for estimates: exact where the provider publishes its tokenizer. */
+  countTokens(text: string, model: string | null): Promise<number>;
   /** Priced text models, for people to look at, best known first. */
   models: readonly string[];
 }
@@ -49,6 +57,8 @@ export interface CheckResult {
   status: Exclude<KeyStatus, 'unreadable'>;
   /** A sentence for the owner, from a fixed list: what it means and what to do. Never the provider's own text. */
   message: string;
+  /** What stays written beside the key until its next check: the message if it asks the owner to do something, else null. */
+  lastError: string | null;
 }
 
 export interface Route {
@@ -65,6 +75,10 @@ export interface Route {
   outputCap?: readonly string[];
   /** The stream must be asked for its usage (OpenAI's chat and text completions). */
   asksForUsage?: boolean;
+  /** The provider stores answers unless `store: false` says otherwise. */
+  keepsAnswers?: boolean;
+  /** A stream of this route is complete with its terminal event; otherwise with its last byte. */
+  endsByEvent?: boolean;
 }
 
 /** Reads the usage of one route's answers. All of it is lenient: what is not understood is passed over. */
@@ -90,9 +104,9 @@ export interface StreamReader {
    * @param data  the `data:` field; not parsed yet, so that a reader may pass over what it does not need
    */
   event(name: string, data: string): StreamVerdict;
-  /** What is known so far; null: nothing yet. */
+  /** What is known so far; null: nothing yet. Before the terminal event the output may be only the beginning of it. */
   usage(): Usage | null;
-  /** The text that passed, for an estimate when the stream is cut. */
+  /** The text that passed, its first megabyte, for an estimate when the stream is cut. */
   text(): string;
 }
 
