@@ -1,0 +1,33 @@
+import { AccessToken, Credentials, Instance, Me, PlanView, SetUp } from '@synthstack/core';
+import { publicProcedure, router, userProcedure } from './trpc.ts';
+
+export const accounts = router({
+  instance: publicProcedure.output(Instance).query(async ({ ctx }) => ({
+    version: ctx.app.config.version,
+    needsSetUp: await ctx.app.accounts.needsSetUp(),
+    signUp: ctx.app.config.signUp !== 'closed',
+    demo: ctx.app.config.demo,
+  })),
+
+  setUp: publicProcedure
+    .input(SetUp)
+    .output(Me)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = await ctx.app.accounts.setUp(input);
+      return ctx.app.accounts.me(userId);
+    }),
+
+  token: publicProcedure
+    .meta({ rest: 'POST /api/v1/auth/token', summary: 'A JWT for 15 minutes, for the REST API and the gateway' })
+    .input(Credentials)
+    .output(AccessToken)
+    .mutation(async ({ ctx, input }) => {
+      const session = await ctx.app.auth.signIn(input.email, input.password, { ip: ctx.address });
+      const { token, expiresAt } = await ctx.app.auth.issueJwt(session);
+      return { token, expiresAt: expiresAt.toISOString() };
+    }),
+
+  me: userProcedure.output(Me).query(({ ctx }) => ctx.app.accounts.me(ctx.caller.userId)),
+
+  plan: userProcedure.output(PlanView).query(({ ctx }) => ctx.app.plans.view(ctx.caller.userId)),
+});

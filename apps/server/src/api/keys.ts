@@ -1,0 +1,52 @@
+import { KeyList, KeyRef, KeySwitches, OneKey, ProviderList, TypedKey, Verdict } from '@synthstack/core';
+import { z } from 'zod';
+import type { Caller } from '../callers.ts';
+import { providerViews } from '../providers/catalog.ts';
+import { router, userProcedure } from './trpc.ts';
+
+const owner = (caller: Caller) => ({ userId: caller.userId, byok: caller.plan.byok });
+
+export const keys = router({
+  list: userProcedure
+    .meta({ rest: 'GET /api/v1/api-keys', summary: 'Your provider keys' })
+    .output(KeyList)
+    .query(async ({ ctx }) => ({ keys: await ctx.app.vault.list(ctx.caller.userId) })),
+
+  save: userProcedure
+    .meta({ rest: 'POST /api/v1/api-keys', status: 201, summary: 'Check a key with its provider and store it sealed; it replaces the one of that provider' })
+    .input(TypedKey)
+    .output(OneKey)
+    .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.save(owner(ctx.caller), input) })),
+
+  check: userProcedure
+    .meta({ rest: 'POST /api/v1/api-keys/check', summary: 'Ask the provider whether a typed key works; nothing is stored' })
+    .input(TypedKey)
+    .output(Verdict)
+    .mutation(({ ctx, input }) => ctx.app.vault.check(owner(ctx.caller), input)),
+
+  set: userProcedure
+    .meta({ rest: 'PATCH /api/v1/api-keys/{id}', summary: 'Switch a key on or off, and its fallback to the platform key' })
+    .input(KeySwitches)
+    .output(OneKey)
+    .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.set(owner(ctx.caller), input) })),
+
+  test: userProcedure
+    .meta({ rest: 'POST /api/v1/api-keys/{id}/test', summary: 'Ask the provider whether a stored key works' })
+    .input(KeyRef)
+    .output(Verdict)
+    .mutation(({ ctx, input }) => ctx.app.vault.test(owner(ctx.caller), input.id)),
+
+  remove: userProcedure
+    .meta({ rest: 'DELETE /api/v1/api-keys/{id}', status: 204, summary: 'Remove a key; its usage stays' })
+    .input(KeyRef)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.vault.remove(owner(ctx.caller), input.id)),
+
+  providers: userProcedure
+    .meta({ rest: 'GET /api/v1/api-keys/providers', summary: 'The providers, their models and public prices' })
+    .output(ProviderList)
+    .query(async ({ ctx }) => {
+      const platform = await ctx.app.vault.platformProviders();
+      return { providers: providerViews((provider) => platform.has(provider)) };
+    }),
+});

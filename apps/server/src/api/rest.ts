@@ -1,0 +1,237 @@
+/**
+ * REST and OpenAPI, derived from the procedures: each that names a door in `meta.rest` is called through it with the same
+ * schemas, and errors leave as RFC 9457 problems. One table of doors serves calls, documentation and the authorisation matrix.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AppError, toProblem } from '@synthstack/core';
+import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
+import { z } from 'zod';
+import type { Target } from '../target.ts';
+import { appRouter } from './router.ts';
+import { appErrorOf, type Context, type Meta } from './trpc.ts';
+
+export interface Door {
+  method: string;
+  /** `/api/v1/api-keys/{id}` */
+  path: string;
+  /** The procedure's own name, `keys.test`. */
+  procedure: string;
+  kind: 'query' | 'mutation';
+  status: number;
+  summary: string;
+  input: z.ZodType | null;
+  output: z.ZodType;
+}
+
+interface ProcedureDef {
+  meta?: Meta;
+  type: 'query' | 'mutation' | 'subscription';
+  inputs: z.ZodType[];
+  output?: z.ZodType;
+}
+
+export const doors: readonly Door[] = Object.entries(appRouter._def.procedures as unknown as Record<string, { _def: ProcedureDef }>).flatMap(
+  ([procedure, { _def: def }]) => {
+    const [method, path] = def.meta?.rest?.split(' ') ?? [];
+    if (!method || !path || !def.output || def.type === 'subscription') return [];
+    const { status = 200, summary = '' } = def.meta ?? {};
+    return [{ method, path, procedure, kind: def.type, status, summary, input: def.inputs[0] ?? null, output: def.output }];
+  },
+);
+
+const maxBodyBytes = 64 * 1_024;
+
+/** Answers one REST call. @returns false: there is no such door */
+export async function handleRest(req: IncomingMessage, res: ServerResponse, target: Target, context: Context): Promise<boolean> {
+  const found = findDoor(req.method ?? '', target.pathname);
+  if (!found) return false;
+  const { door, ids } = found;
+  const result = await call(door, context, async () => ({ ...(await readInput(req, door, target)), ...ids }));
+  if (door.status === 204) res.writeHead(204).end();
+  else sendJson(res, door.status, result);
+  return true;
+}
+
+export function sendProblem(res: ServerResponse, error: AppError): void {
+  const headers = {
+    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
+    ...(error.form.http === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+  };
+  sendJson(res, error.form.http, toProblem(error), { 'content-type': 'application/problem+json', ...headers });
+}
+
+export function sendJson(res: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
+  const body = JSON.stringify(value);
+  res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', 'content-length': Buffer.byteLength(body), ...headers });
+  res.end(body);
+}
+
+async function call(door: Door, context: Context, getRawInput: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await callTRPCProcedure({
+      router: appRouter,
+      path: door.procedure,
+      getRawInput: door.input ? getRawInput : async () => undefined,
+      ctx: context,
+      type: door.kind,
+      signal: undefined,
+      batchIndex: 0,
+    });
+  } catch (thrown) {
+    throw appErrorOf(getTRPCErrorFromUnknown(thrown));
+  }
+}
+
+/** The door for exactly this path. A known path with another method is said to be that. */
+function findDoor(method: string, pathname: string): { door: Door; ids: Record<string, string> } | null {
+  const here = doors.flatMap((door) => {
+    const ids = idsIn(door.path, pathname);
+    return ids ? [{ door, ids }] : [];
+  });
+  // A path that is named as it stands comes before one with a hole in the same place.
+  const found = here.filter(({ door }) => door.method === method).sort((a, b) => Object.keys(a.ids).length - Object.keys(b.ids).length)[0];
+  if (!found && here.length > 0) {
+    const methods = here.map(({ door }) => door.method).join(', ');
+    throw new AppError('method_not_allowed', `${method} is not possible here; ${methods} is.`);
+  }
+  return found ?? null;
+}
+
+function idsIn(template: string, pathname: string): Record<string, string> | null {
+  const wanted = template.split('/');
+  const given = pathname.split('/');
+  if (wanted.length !== given.length) return null;
+  const ids: Record<string, string> = {};
+  for (const [i, segment] of wanted.entries()) {
+    const value = given[i] ?? '';
+    if (!segment.startsWith('{')) {
+      if (segment !== value) return null;
+      continue;
+    }
+    try {
+      ids[segment.slice(1, -1)] = decodeURIComponent(value);
+    } catch {
+      return null;
+    }
+  }
+  return ids;
+}
+
+async function readInput(req: IncomingMessage, door: Door, target: Target): Promise<Record<string, unknown>> {
+  if (door.kind === 'query') return queryInput(door, target);
+  const text = await readText(req);
+  if (text === '') return {};
+  if (!/^application\/json\b/i.test(req.headers['content-type'] ?? '')) {
+    throw new AppError('unsupported_media', 'Send the body as JSON, with content-type: application/json.');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new AppError('invalid_input', 'body: it is not valid JSON.', { errors: { body: ['It is not valid JSON.'] } });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AppError('invalid_input', 'body: send a JSON object.', { errors: { body: ['Send a JSON object.'] } });
+  }
+  return value as Record<string, unknown>;
+}
+
+/** A query holds only texts: what the schema wants as a whole number or a truth is read as one here, so that the schemas stay strict. */
+function queryInput(door: Door, target: Target): Record<string, unknown> {
+  const schema = door.input ? (z.toJSONSchema(door.input, jsonSchemaOptions('input')) as { properties?: Record<string, { type?: string }> }) : {};
+  const input: Record<string, unknown> = {};
+  for (const [name, text] of target.searchParams) {
+    if (name in input) throw new AppError('invalid_input', `${name}: give it once.`, { errors: { [name]: ['Give it once.'] } });
+    const type = Object.hasOwn(schema.properties ?? {}, name) ? schema.properties?.[name]?.type : undefined;
+    if (type === 'integer' && /^-?\d{1,15}$/.test(text)) input[name] = Number(text);
+    else if (type === 'boolean' && /^(true|false)$/.test(text)) input[name] = text === 'true';
+    else Object.defineProperty(input, name, { value: text, enumerable: true, configurable: true, writable: true });
+  }
+  return input;
+}
+
+async function readText(req: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxBodyBytes) throw new AppError('too_large', `The body is larger than ${maxBodyBytes} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Paths that answer outside the table of procedures, for the documentation. */
+const extraPaths = {
+  '/api/v1/api-keys/usage.csv': {
+    get: {
+      summary: 'Every request of a range as CSV',
+      security: [{ bearer: [] }],
+      parameters: ['from', 'to'].map((name) => ({ name, in: 'query', required: true, schema: { type: 'string', format: 'date-time' } })),
+      responses: { 200: { description: 'text/csv', content: { 'text/csv': { schema: { type: 'string' } } } } },
+    },
+  },
+};
+
+/** The OpenAPI 3.1 description of all doors. */
+export function openApi(version: string, publicUrl: string): unknown {
+  const paths: Record<string, Record<string, unknown>> = structuredClone(extraPaths);
+  for (const door of doors) paths[door.path] = { ...paths[door.path], [door.method.toLowerCase()]: operation(door) };
+  return {
+    openapi: '3.1.0',
+    info: { title: 'SynthStack BYOK', version, description: 'Keys, usage, limits and tokens. AI requests go to /v1 (see the user guide).' },
+    servers: [{ url: publicUrl }],
+    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A JWT, or a gateway token with the scope manage.' } } },
+    paths,
+  };
+}
+
+function operation(door: Door): unknown {
+  const names = [...door.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
+  const schema = door.input ? (z.toJSONSchema(door.input, jsonSchemaOptions('input')) as JsonObject) : null;
+  const pathParameters = names.map((name) => ({ name, in: 'path', required: true, schema: schema?.properties?.[name] ?? { type: 'string' } }));
+  const rest = schema && withoutProperties(schema, names);
+  const inQuery = door.kind === 'query' && rest?.properties ? rest.properties : {};
+  const queryParameters = Object.entries(inQuery).map(([name, type]) => ({ name, in: 'query', required: rest?.required?.includes(name) ?? false, schema: type }));
+  const hasBody = door.kind === 'mutation' && rest && Object.keys(rest.properties ?? {}).length > 0;
+  const problem = { description: 'What is wrong, and what to do', content: { 'application/problem+json': { schema: problemSchema } } };
+  return {
+    operationId: door.procedure,
+    summary: door.summary,
+    security: door.path === '/api/v1/auth/token' ? [] : [{ bearer: [] }],
+    parameters: [...pathParameters, ...queryParameters],
+    ...(hasBody && { requestBody: { required: true, content: { 'application/json': { schema: rest } } } }),
+    responses: {
+      [door.status]:
+        door.status === 204
+          ? { description: 'Done' }
+          : { description: 'Success', content: { 'application/json': { schema: z.toJSONSchema(door.output, jsonSchemaOptions('output')) } } },
+      default: problem,
+    },
+  };
+}
+
+interface JsonObject {
+  properties?: Record<string, unknown>;
+  required?: string[];
+}
+
+function withoutProperties(schema: JsonObject, names: readonly string[]): JsonObject {
+  const properties = Object.fromEntries(Object.entries(schema.properties ?? {}).filter(([name]) => !names.includes(name)));
+  return { ...schema, properties, required: schema.required?.filter((name) => !names.includes(name)) ?? [] };
+}
+
+const jsonSchemaOptions = (io: 'input' | 'output') => ({ io, unrepresentable: 'any' }) as const;
+
+const problemSchema = {
+  type: 'object',
+  required: ['type', 'title', 'status', 'code', 'detail'],
+  properties: {
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { type: 'string' },
+    detail: { type: 'string' },
+    errors: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } },
+  },
+};

@@ -1,0 +1,165 @@
+/** The only wiring: builds every module once, in order, and hands each what it needs. */
+import { AppError, type ProviderId, type TierName } from '@synthstack/core';
+import { openDb, type PgConnection } from '@synthstack/core/db';
+import { createKeyring } from '@synthstack/core/keyring';
+import { createAccounts } from './accounts.ts';
+import { createAudit } from './audit.ts';
+import { createAuth } from './auth.ts';
+import { type Boot, startBoot } from './boot.ts';
+import { createCallers } from './callers.ts';
+import { createCheckLimits } from './check-limits.ts';
+import type { Config } from './config.ts';
+import { createGateway } from './gateway.ts';
+import { createGenerationCache } from './generation.ts';
+import { createLimits } from './limits.ts';
+import { createMeter } from './meter.ts';
+import { createNotices } from './notices.ts';
+import { createPlans } from './plans.ts';
+import { type Clock, systemClock } from './ports/clock.ts';
+import { createMemoryCounters } from './ports/counters.ts';
+import { createLog, type Log } from './ports/log.ts';
+import { createOutbound } from './ports/outbound.ts';
+import { providerOf } from './providers/catalog.ts';
+import { createSender } from './providers/send.ts';
+import { createRelay } from './relay/relay.ts';
+import { createTokens } from './tokens.ts';
+import { createVault, type StoredKey, type UsableKey } from './vault.ts';
+
+export interface Ports {
+  clock: Clock;
+  log: Log;
+  /** Instead of connecting to DATABASE_URL's PostgreSQL. */
+  pg?: PgConnection;
+  /** Makes every commit take this much longer, to see what a slow disk does. */
+  commitDelayMs?: number;
+}
+
+export type App = Awaited<ReturnType<typeof createApp>>;
+/** What procedures may use. */
+export type Modules = Pick<App, 'config' | 'vault' | 'meter' | 'limits' | 'plans' | 'tokens' | 'accounts' | 'auth' | 'notices'>;
+
+const recheckEveryMs = 10_000;
+
+/** All modules over one open database, with nothing that runs on its own yet: enough for a command. @throws AppError */
+export async function createModules(config: Config, given: Partial<Ports> = {}) {
+  const clock = given.clock ?? systemClock;
+  const log = given.log ?? createLog({ level: config.logLevel, format: config.logFormat });
+  const { encryptionKey, authSecret } = config;
+  if (!encryptionKey || !authSecret) throw new AppError('invalid_config', 'ENCRYPTION_KEY and AUTH_SECRET must be set.');
+  const keyring = createKeyring({ current: encryptionKey.expose(), previous: config.previousEncryptionKeys.map((key) => key.expose()) });
+  const db = await openDb({ url: config.databaseUrl, ...(given.pg && { pg: given.pg }), ...(given.commitDelayMs && { commitDelayMs: given.commitDelayMs }) });
+  try {
+    const outbound = createOutbound();
+    const sender = createSender({ outbound, baseUrls: config.baseUrls, timeouts: config.timeouts, clock });
+    const audit = createAudit({ db, clock });
+    const notices = createNotices({ db, clock });
+    const vault = createVault({
+      db,
+      keyring,
+      sender,
+      clock,
+      limits: createCheckLimits(clock),
+      audit: audit.entry,
+      notice: notices.entry,
+      platformSecrets: config.platformKeys,
+    });
+    const plans = createPlans({ db, clock, audit: audit.entry });
+    const tokens = createTokens({ db, clock, audit: audit.entry });
+    const auth = createAuth({
+      db,
+      clock,
+      publicUrl: config.publicUrl,
+      secret: authSecret,
+      signUp: config.signUp,
+      trustedProxies: config.trustProxy,
+      rateLimit: config.signInLimits,
+      onError: (error) => log.error({}, error.message, error.cause),
+    });
+    const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
+    await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
+    return { config, clock, log, db, keyring, outbound, sender, audit, notices, vault, plans, tokens, auth, accounts };
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+/** The whole program, at work. @throws AppError */
+export async function createApp(config: Config, ports: Partial<Ports> = {}) {
+  const modules = await createModules(config, ports);
+  const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
+  const boot = await startBoot({ db, clock });
+  const meter = createMeter({ db, clock, boot, price: (provider, model) => providerOf(provider).price(model) });
+  await settleDead(boot);
+  const limits = createLimits({ counters: createMemoryCounters(clock) });
+  limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
+
+  const callers = createCallers({ db, clock, tokens, auth, plans });
+  const keys = createGenerationCache<readonly StoredKey[]>(db);
+  const platformKeys = createGenerationCache<UsableKey | null>(db);
+  const relay = createRelay({
+    sender,
+    vault,
+    meter,
+    limits,
+    clock,
+    log,
+    keysOf: (userId) => keys.get(userId, () => vault.sealedOf(userId)),
+    platformKey: (provider) => platformKeys.get(provider, () => vault.platformKey(provider)),
+    rules: (tier: TierName) => ({ models: config.platformModels[tier], maxOutput: config.platformMaxOutput[tier] }),
+    fellBack: (userId, provider: ProviderId, reason) =>
+      db
+        .commit([modules.notices.entry({ userId, kind: 'fallback_used', dedupe: `fallback:${userId}:${provider}:${reason}:${utcDay(clock.now())}`, data: { provider, reason } })])
+        .then(() => undefined),
+  });
+  let draining = false;
+  const gateway = createGateway({ callers, relay, meter, log, bodyLimitBytes: config.bodyLimitBytes, draining: () => draining });
+
+  let cancel = clock.after(recheckEveryMs, tick);
+  async function tick(): Promise<void> {
+    try {
+      await vault.runRechecks();
+      await settleDead(boot);
+    } catch (error) {
+      log.error({}, 'Stored keys could not be checked again; this is tried again in seconds', error);
+    }
+    if (!draining) cancel = clock.after(recheckEveryMs, tick);
+  }
+
+  async function settleDead(by: Boot): Promise<void> {
+    const dead = await by.buryDead();
+    const settled = await meter.settleDead(dead);
+    if (settled > 0) log.warn({ requests: settled }, 'Settled requests that a process left open when it died');
+  }
+
+  return {
+    ...modules,
+    boot,
+    meter,
+    limits,
+    callers,
+    relay,
+    gateway,
+    get draining() {
+      return draining;
+    },
+    /** From now on the gateway takes no new requests; those under way go on. */
+    drain(): void {
+      draining = true;
+      cancel();
+    },
+    async close(): Promise<void> {
+      draining = true;
+      cancel();
+      await outbound.close();
+      await tokens.flush();
+      await boot.stop();
+      await db.close();
+    },
+  };
+}
+
+const dayMs = 86_400_000;
+const startOfUtcDay = (ms: number): number => Math.floor(ms / dayMs) * dayMs;
+const utcDay = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+

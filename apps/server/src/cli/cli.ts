@@ -1,0 +1,86 @@
+/**
+ * The commands. Data goes to standard output, talk to standard error; exit codes are 0, 1 (failed) and 2 (wrong usage). Commands
+ * work on the same database while the server runs, and what they change holds at its next request.
+ */
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { AppError, toAppError } from '@synthstack/core';
+import { describe } from '../ports/log.ts';
+
+export interface Command {
+  /** One line for the list. */
+  summary: string;
+  usage: string;
+  options?: NonNullable<ParseArgsConfig['options']>;
+  run(args: CommandArgs): Promise<number | undefined>;
+}
+
+export interface CommandArgs {
+  values: Record<string, string | boolean | undefined>;
+  out(line: string): void;
+  say(line: string): void;
+}
+
+/** Loaded when asked for: `version` need not open what `serve` needs. */
+const commands: Record<string, () => Promise<Command>> = {
+  serve: async () => (await import('./serve.ts')).serve,
+  init: async () => (await import('./init.ts')).init,
+  'users add': async () => (await import('./users.ts')).usersAdd,
+  'users list': async () => (await import('./users.ts')).usersList,
+  'users set-tier': async () => (await import('./users.ts')).usersSetTier,
+  'tokens add': async () => (await import('./tokens.ts')).tokensAdd,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  migrate: async () => (await import('./migrate.ts')).migrateCommand,
+  version: async () => (await import('./version.ts')).versionCommand,
+};
+
+const out = (line: string) => void process.stdout.write(`${line}\n`);
+const say = (line: string) => void process.stderr.write(`${line}\n`);
+
+/** @returns the exit code; undefined while the command goes on working */
+export async function runCommand(argv: readonly string[]): Promise<number | undefined> {
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const name = Object.keys(commands).find((one) => one === words.slice(0, one.split(' ').length).join(' '));
+  const load = name === undefined ? undefined : commands[name];
+  if (!load || name === undefined) {
+    const asked = argv.length === 0 || argv.includes('--help') || argv[0] === 'help';
+    (asked ? out : say)(await overview(asked ? null : argv.join(' ')));
+    return asked ? 0 : 2;
+  }
+  const command = await load();
+  const given = argv.slice(name.split(' ').length);
+  if (given.includes('--help')) {
+    out(`${command.summary}\n\nUsage: byok ${command.usage}`);
+    return 0;
+  }
+  let values: CommandArgs['values'];
+  try {
+    ({ values } = parseArgs({ args: [...given], options: command.options ?? {}, strict: true, allowPositionals: false }) as { values: CommandArgs['values'] });
+  } catch (error) {
+    say(`${error instanceof Error ? error.message.split('. ')[0] : 'Wrong usage'}.\nUsage: byok ${command.usage}`);
+    return 2;
+  }
+  try {
+    return await command.run({ values, out, say });
+  } catch (thrown) {
+    return fail(thrown, command);
+  }
+}
+
+/** @throws AppError `invalid_input`, which means exit code 2 */
+export function wrongUsage(sentence: string): AppError {
+  return new AppError('invalid_input', sentence);
+}
+
+function fail(thrown: unknown, command: Command): number {
+  const error = toAppError(thrown);
+  say(error.message);
+  if (error.code === 'internal') say(String(describe(error.cause).cause ?? ''));
+  if (error.code !== 'invalid_input') return 1;
+  say(`Usage: byok ${command.usage}`);
+  return 2;
+}
+
+async function overview(unknown: string | null): Promise<string> {
+  const lines = await Promise.all(Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(16)} ${(await load()).summary}`));
+  return `${unknown === null ? 'SynthStack BYOK' : `There is no command "${unknown}".`}\n\nCommands:\n${lines.join('\n')}\n\nbyok <command> --help tells more.`;
+}

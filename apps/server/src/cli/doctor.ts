@@ -1,0 +1,81 @@
+import { existsSync, statfsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { toAppError } from '@synthstack/core';
+import { type Config, readEnvironment } from '../config.ts';
+import { allProviders } from '../providers/catalog.ts';
+import type { Command } from './cli.ts';
+import { withModules } from './with-modules.ts';
+
+interface Check {
+  id: string;
+  state: 'ok' | 'warning' | 'failed';
+  detail: string;
+}
+
+export const doctor: Command = {
+  summary: 'Look for what is wrong, and say what to do.',
+  usage: 'doctor [--json]',
+  options: { json: { type: 'boolean' } },
+  async run({ values, out }) {
+    const checks = await examine();
+    if (values.json) out(JSON.stringify({ checks }, null, 2));
+    else for (const { id, state, detail } of checks) out(`${state.padEnd(8)} ${id.padEnd(16)} ${detail}`);
+    return checks.some(({ state }) => state === 'failed') ? 1 : 0;
+  },
+};
+
+async function examine(): Promise<Check[]> {
+  let config: Config;
+  try {
+    config = readEnvironment({ makeSecrets: false }).config;
+  } catch (error) {
+    return [{ id: 'configuration', state: 'failed', detail: toAppError(error).message }];
+  }
+  const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
+  return [...checks, ...(await database())];
+}
+
+function secretsFile(): Check {
+  const file = resolve('.env');
+  if (!existsSync(file)) return { id: 'env-file', state: 'ok', detail: 'There is no .env; the secrets come from the environment.' };
+  const open = (statSync(file).mode & 0o077) !== 0;
+  return open
+    ? { id: 'env-file', state: 'warning', detail: `Others on this machine can read ${file}. Run: chmod 600 ${file}` }
+    : { id: 'env-file', state: 'ok', detail: 'Only you can read .env.' };
+}
+
+function disk({ dataDir }: Config): Check {
+  if (!existsSync(dataDir)) return { id: 'disk', state: 'warning', detail: `${dataDir} does not exist yet; the first start makes it.` };
+  const { bavail, bsize } = statfsSync(dataDir);
+  const freeMb = Math.floor((bavail * bsize) / 1_048_576);
+  const state = freeMb < 100 ? 'failed' : freeMb < 1_024 ? 'warning' : 'ok';
+  return { id: 'disk', state, detail: `${freeMb} MB are free in ${dataDir}.${state === 'ok' ? '' : ' Make room: writes fail when it is full.'}` };
+}
+
+async function database(): Promise<Check[]> {
+  try {
+    return await withModules(async ({ db, audit, vault }) => {
+      const damage = await db.integrity();
+      const { rows, brokenAt } = await audit.verify();
+      const platform = await vault.platformProviders();
+      return [
+        damage === null
+          ? { id: 'database', state: 'ok', detail: 'The database is sound.' }
+          : { id: 'database', state: 'failed', detail: `The database is damaged (${damage}). Restore a backup.` },
+        { id: 'master-key', state: 'ok', detail: 'ENCRYPTION_KEY opens the stored data.' },
+        brokenAt === null
+          ? { id: 'audit-chain', state: 'ok', detail: `${rows} entries, each in its place.` }
+          : { id: 'audit-chain', state: 'failed', detail: `The audit log was altered at entry ${brokenAt}. Find out who can write to the database.` },
+        ...allProviders.map(
+          ({ id, name }): Check =>
+            platform.has(id)
+              ? { id: `platform-${id}`, state: 'ok', detail: `There is a platform key for ${name}.` }
+              : { id: `platform-${id}`, state: 'warning', detail: `There is no platform key for ${name}: only people with their own key can use it.` },
+        ),
+      ];
+    });
+  } catch (error) {
+    const { code, message } = toAppError(error);
+    return [{ id: code === 'invalid_config' ? 'master-key' : 'database', state: 'failed', detail: message }];
+  }
+}

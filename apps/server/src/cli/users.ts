@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { text } from 'node:stream/consumers';
+import { Email, Password, type TierName, TierSchema } from '@synthstack/core';
+import { z } from 'zod';
+import { type Command, type CommandArgs, wrongUsage } from './cli.ts';
+import { withModules } from './with-modules.ts';
+
+export const usersAdd: Command = {
+  summary: 'Add a user.',
+  usage: 'users add --email E --tier community|subscriber|premium|lifetime [--name N] [--admin] [--password-stdin]',
+  options: {
+    email: { type: 'string' },
+    tier: { type: 'string' },
+    name: { type: 'string' },
+    admin: { type: 'boolean' },
+    'password-stdin': { type: 'boolean' },
+  },
+  async run({ values, out, say }) {
+    const email = read(Email, values.email, '--email');
+    const tier = read(TierSchema, values.tier, '--tier');
+    const typed = values['password-stdin'] === true;
+    const password = typed ? read(Password, (await text(process.stdin)).replace(/\r?\n$/, ''), 'password') : randomBytes(18).toString('base64url');
+    await withModules((modules) =>
+      modules.accounts.add({ email, password, tier, admin: values.admin === true, ...(typeof values.name === 'string' && { name: values.name }) }),
+    );
+    say(`Added ${email} (${tier}${values.admin ? ', administrator' : ''}).`);
+    if (!typed) {
+      say('Their password, shown this once:');
+      out(password);
+    }
+    return 0;
+  },
+};
+
+export const usersList: Command = {
+  summary: 'List the users.',
+  usage: 'users list [--json]',
+  options: { json: { type: 'boolean' } },
+  async run({ values, out }) {
+    const users = await withModules((modules) => modules.accounts.list());
+    if (values.json) out(JSON.stringify(users, null, 2));
+    else for (const user of users) out([user.email, user.plan?.plan ?? 'community', user.plan?.until?.toISOString() ?? '', user.isAdmin ? 'administrator' : ''].join('\t').trimEnd());
+    return 0;
+  },
+};
+
+export const usersSetTier: Command = {
+  summary: "Change a user's tier, from their next request on.",
+  usage: 'users set-tier --email E --tier community|subscriber|premium|lifetime [--until 2027-01-01T00:00:00Z]',
+  options: { email: { type: 'string' }, tier: { type: 'string' }, until: { type: 'string' } },
+  async run({ values, say }) {
+    const email = read(Email, values.email, '--email');
+    const tier: TierName = read(TierSchema, values.tier, '--tier');
+    const until = values.until === undefined ? null : new Date(read(z.iso.datetime({ offset: true }).or(z.iso.date()), values.until, '--until'));
+    await withModules(async ({ accounts, plans }) => {
+      const user = await accounts.byEmail(email);
+      await plans.set(user.id, { tier, until, source: 'cli' });
+    });
+    say(`${email} is ${tier} now${until ? ` until ${until.toISOString()}` : ''}.`);
+    return 0;
+  },
+};
+
+export function read<T>(schema: z.ZodType<T>, value: CommandArgs['values'][string], name: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw wrongUsage(`${name}: ${value === undefined ? 'it is missing.' : (parsed.error.issues[0]?.message ?? 'it is not valid.')}`);
+}

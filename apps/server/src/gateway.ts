@@ -1,0 +1,241 @@
+/** The HTTP framing of /v1/*: exact routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
+import type { Callers } from './callers.ts';
+import { type Meter, requestIdOf } from './meter.ts';
+import type { Log } from './ports/log.ts';
+import { allProviders } from './providers/catalog.ts';
+import type { Provider, Route } from './providers/provider.ts';
+import type { Headers } from './relay/attempt.ts';
+import type { Outlet, Relay } from './relay/relay.ts';
+import type { Target } from './target.ts';
+
+export interface GatewayParts {
+  callers: Pick<Callers, 'identify'>;
+  relay: Relay;
+  meter: Pick<Meter, 'newId'>;
+  log: Log;
+  bodyLimitBytes: number;
+  /** True while the server shuts down. */
+  draining(): boolean;
+}
+
+export interface Matched {
+  provider: Provider;
+  route: Route;
+  path: string;
+}
+
+export type Gateway = ReturnType<typeof createGateway>;
+
+export function createGateway({ callers, relay, meter, log, bodyLimitBytes, draining }: GatewayParts) {
+  async function answer(req: IncomingMessage, res: ServerResponse, id: number, target: Target, said: Headers): Promise<void> {
+    const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
+    const caller = await callers.identify(req.headers);
+    if (!caller.scopes.includes('gateway')) throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
+    if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);
+    if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
+    const body = matched.route.body === 'none' ? null : await readBody(req, bodyLimitBytes);
+    const json = matched.route.body === 'json' && body ? parseBody(body) : null;
+    if (json) refuseOthersModel(matched, json.model);
+    const outlet = httpOutlet(res, said, matched.provider.errorShape === 'anthropic', { 'x-byok-request-id': requestIdOf(id) });
+    const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
+    await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
+  }
+
+  return {
+    async handle(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
+      const id = meter.newId();
+      const startedAt = performance.now();
+      let code: string | undefined;
+      /** The headers that the caller got. */
+      const said: Headers = {};
+      try {
+        await answer(req, res, id, target, said);
+      } catch (thrown) {
+        const error = toAppError(thrown);
+        code = error.code;
+        if (error.code === 'internal' || error.code === 'storage_unavailable') log.error({ requestId: requestIdOf(id) }, error.message, error.cause);
+        Object.assign(said, error.headers);
+        sendError(req, res, error, id, target.pathname);
+      }
+      const route = matchRoute(req.method ?? '', target.pathname, req.headers);
+      log.info(
+        {
+          requestId: requestIdOf(id),
+          provider: route?.provider.id,
+          route: route?.route.path,
+          status: res.statusCode,
+          keySource: said['x-byok-key-source']?.toString(),
+          fallbackReason: said['x-byok-fallback-reason']?.toString(),
+          code,
+          ms: Math.round(performance.now() - startedAt),
+        },
+        'request',
+      );
+    },
+  };
+}
+
+/** Every route of every provider, for those who must know them all. */
+export const gatewayRoutes: readonly { provider: Provider; route: Route }[] = allProviders.flatMap((provider) =>
+  provider.routes.map((route) => ({ provider, route })),
+);
+
+const segmentPattern = /^[A-Za-z0-9._:-]{1,256}$/;
+
+/** The route for exactly this path; where two providers have it, the one whose marker the client sends, else the first without. */
+export function matchRoute(method: string, pathname: string, headers: IncomingMessage['headers']): Matched | null {
+  const found = gatewayRoutes.flatMap(({ provider, route }) => {
+    const path = route.method === method ? fill(route.path, pathname) : null;
+    return path === null ? [] : [{ provider, route, path }];
+  });
+  return found.find(({ provider }) => provider.marker && headers[provider.marker] !== undefined) ?? found.find(({ provider }) => !provider.marker) ?? found[0] ?? null;
+}
+
+/** The template with the path's own ids, checked and encoded anew; null: another path. */
+function fill(template: string, pathname: string): string | null {
+  if (!template.includes('{')) return template === pathname ? template : null;
+  const wanted = template.split('/');
+  const given = pathname.split('/');
+  if (wanted.length !== given.length) return null;
+  const filled = wanted.map((segment, i) => (segment === '{id}' ? idOf(given[i] ?? '') : segment === given[i] ? segment : null));
+  return filled.every((segment) => segment !== null) ? filled.join('/') : null;
+}
+
+function idOf(segment: string): string | null {
+  let id: string;
+  try {
+    id = decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+  return segmentPattern.test(id) && id !== '.' && id !== '..' ? encodeURIComponent(id) : null;
+}
+
+/** A model that only the other provider has: the caller has the wrong base URL or the wrong SDK. */
+function refuseOthersModel({ provider }: Matched, model: unknown): void {
+  if (typeof model !== 'string' || model.length > 200 || provider.price(model)) return;
+  const other = allProviders.find((one) => one !== provider && one.models.includes(model));
+  if (!other) return;
+  throw new AppError('wrong_provider', `model: this is a model of ${other.name}. Ask for it with ${other.name}'s SDK: POST ${other.routes[0]?.path}.`, {
+    errors: { model: [`This is a model of ${other.name}.`] },
+  });
+}
+
+async function readBody(req: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') throw new AppError('unsupported_media', 'Send the body without content-encoding.');
+  const tooLarge = () => new AppError('too_large', `The body is larger than ${limitBytes} bytes.`);
+  if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  // Leaving the loop must not destroy the socket: the caller is still to be told.
+  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > limitBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+}
+
+function parseBody(body: Buffer): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString('utf8'));
+  } catch {
+    throw new AppError('invalid_input', 'body: it is not valid JSON.', { errors: { body: ['It is not valid JSON.'] } });
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw new AppError('invalid_input', 'body: send a JSON object.', { errors: { body: ['Send a JSON object.'] } });
+  }
+  return json as Record<string, unknown>;
+}
+
+function httpOutlet(res: ServerResponse, said: Headers, anthropic: boolean, ours: Record<string, string>): Outlet {
+  let head: { status: number; headers: Headers } | null = null;
+  let onGone = () => {};
+  let onDrain = () => {};
+  let over = false;
+  let gone = res.destroyed;
+  res.on('drain', () => onDrain());
+  res.on('close', () => {
+    if (over) return;
+    gone = true;
+    onGone();
+  });
+
+  function sendHead(length?: number): void {
+    if (!head) return;
+    const { status, headers } = head;
+    head = null;
+    res.writeHead(status, { ...shapedHeaders(headers, anthropic), ...ours, ...(length === undefined ? {} : { 'content-length': length }) });
+  }
+
+  return {
+    head(status, headers, now) {
+      head = { status, headers };
+      Object.assign(said, headers);
+      if (!now) return;
+      sendHead();
+      res.flushHeaders();
+    },
+    write(chunk) {
+      sendHead();
+      return res.write(chunk);
+    },
+    end(chunk) {
+      over = true;
+      sendHead(chunk?.length ?? 0);
+      res.end(chunk);
+    },
+    breakOff() {
+      over = true;
+      res.destroy();
+    },
+    onDrain(fn) {
+      onDrain = fn;
+    },
+    onGone(fn) {
+      onGone = fn;
+      if (gone) fn();
+    },
+    get gone() {
+      return gone;
+    },
+  };
+}
+
+/** An error of ours, as the caller's SDK expects errors of the route that it called. */
+function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, id: number, pathname: string): void {
+  if (res.headersSent || res.destroyed) return void res.destroy();
+  const requestId = requestIdOf(id);
+  const anthropic = isAnthropicShaped(req, pathname);
+  const body = JSON.stringify(anthropic ? toAnthropicError(error, requestId) : toOpenAIError(error));
+  res.writeHead(error.form.http, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    'x-byok-request-id': requestId,
+    'x-request-id': requestId,
+    'request-id': requestId,
+    ...(error.shouldRetry ? {} : { 'x-should-retry': 'false' }),
+    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
+    ...shapedHeaders(error.headers ?? {}, anthropic),
+    // What is left of a body that was not read would be taken for the next request.
+    ...(req.complete ? {} : { connection: 'close' }),
+  });
+  res.end(body);
+}
+
+function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
+  const matched = matchRoute(req.method ?? '', pathname, req.headers) ?? matchRoute('POST', pathname, req.headers);
+  return matched ? matched.provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
+}
+
+/** Each SDK's users see the limit headers that they know. */
+function shapedHeaders<T extends string | string[]>(headers: Record<string, T>, anthropic: boolean): Record<string, T> {
+  const others = anthropic ? /^x-ratelimit-(limit|remaining|reset)-requests$/ : /^anthropic-ratelimit-/;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !others.test(name)));
+}
+
+const printable = (path: string): string => path.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');

@@ -1,0 +1,271 @@
+/**
+ * Usage: every AI request is one row, opened before its answer begins and settled before its answer ends. The sums that
+ * people see are kept in the same transaction as the row, in 15-minute buckets on which every time zone's midnight falls.
+ */
+import { costNanoUsd, type FallbackReason, type KeySource, type ModelPrice, type ProviderId, type TierName } from '@synthstack/core';
+import { atomically, type Db, prepared, type RequestState, type Statement } from '@synthstack/core/db';
+import { and, eq, inArray, isNotNull, gte, sql } from 'drizzle-orm';
+import type { Boot } from './boot.ts';
+import { createReports } from './meter-report.ts';
+import type { Clock } from './ports/clock.ts';
+import type { Usage } from './providers/provider.ts';
+
+export const bucketMs = 15 * 60_000;
+const dayMs = 86_400_000;
+
+/** What is known when a request begins. */
+export interface OpenRequest {
+  id: number;
+  userId: string;
+  tier: TierName;
+  tokenId: string | null;
+  provider: ProviderId;
+  route: string;
+  model: string | null;
+  streamed: boolean;
+  /** The key that the first attempt uses, and the one that the present attempt uses; null: the platform's. */
+  firstKeyId: string | null;
+  keyId: string | null;
+  source: KeySource;
+  fallbackReason: FallbackReason | null;
+  /** When a platform attempt took its place in the limits, in ms. */
+  slotAt: number | null;
+  startedAt: number;
+}
+
+export interface Settlement {
+  state: Exclude<RequestState, 'open'>;
+  /** What the caller got; null: nothing, it had left. */
+  status: number | null;
+  errorCode: string | null;
+  usage: Usage | null;
+  /** The usage was worked out, not told. */
+  estimated: boolean;
+  firstByteAt: number | null;
+}
+
+export interface MeterParts {
+  db: Db;
+  clock: Clock;
+  boot: Pick<Boot, 'id' | 'slot'>;
+  price(provider: ProviderId, model: string): ModelPrice | null;
+}
+
+export type Meter = ReturnType<typeof createMeter>;
+
+export function createMeter({ db, clock, boot, price }: MeterParts) {
+  const statements = prepareStatements(db);
+  const ids = createIds(clock, boot.slot);
+
+  return {
+    /** A time-ordered id, unique among all processes of this database. */
+    newId: ids.next,
+
+    /** Opens the row. @throws AppError `storage_unavailable`, and then no answer may begin */
+    async record(request: OpenRequest): Promise<void> {
+      await db.commit([statements.open({ ...request, bootId: boot.id })]);
+    },
+
+    /** Another attempt of the same request: its row says so before that attempt is dispatched. */
+    async reroute(request: OpenRequest): Promise<void> {
+      await db.commit([statements.reroute({ ...request })]);
+    },
+
+    /** Closes the row and adds it to the sums. @throws AppError `storage_unavailable`, and then the answer may not end as complete */
+    async settle(request: OpenRequest, settlement: Settlement): Promise<void> {
+      const { usage } = settlement;
+      const model = request.model ?? usage?.model ?? null;
+      const modelPrice = usage && priceOf(price, request.provider, usage.model, model);
+      const cost = usage && modelPrice ? costNanoUsd(usage.tokens, modelPrice) : null;
+      const endedAt = clock.now();
+      const counts = countsOf(usage);
+      const list: Statement[] = [
+        statements.close({ ...settlement, ...counts, id: request.id, model, slotAt: request.slotAt, costNanoUsd: cost, endedAt }),
+      ];
+      if (settlement.status !== null && settlement.status >= 200 && settlement.status < 300) {
+        list.push(...sumStatements(statements, request, { model, counts, cost, endedAt }));
+      }
+      await db.commit(list);
+    },
+
+    /** Closes the rows that processes left open when they died. @returns how many */
+    async settleDead(bootIds: readonly string[]): Promise<number> {
+      if (bootIds.length === 0) return 0;
+      const { request } = db.tables;
+      const [result] = await atomically(db, (tx) => [
+        tx
+          .update(request)
+          .set({ state: 'failed', errorCode: 'server_stopped', endedAt: clock.now() })
+          .where(and(eq(request.state, 'open'), inArray(request.bootId, [...bootIds]))),
+      ]);
+      return result?.changes ?? 0;
+    },
+
+    /** The places in the limits that were taken since `sinceMs`, oldest first, from which limits.ts starts. */
+    async slotsSince(sinceMs: number): Promise<{ userId: string; at: number }[]> {
+      const { request } = db.tables;
+      const rows = await db.orm
+        .select({ userId: request.userId, at: request.slotAt })
+        .from(request)
+        .where(and(gte(request.id, idAt(sinceMs - dayMs / 24)), isNotNull(request.slotAt), gte(request.slotAt, sinceMs)))
+        .orderBy(request.slotAt);
+      return rows.map((row) => ({ userId: row.userId, at: Number(row.at) }));
+    },
+
+    ...createReports({ db, clock }),
+  };
+}
+
+/** The id that people see and support asks for. */
+export const requestIdOf = (id: number): string => `req_${id.toString(36)}`;
+
+/** The lowest id of a moment: time since 2026 in ms, then 12 bits for slot and sequence. */
+export const idAt = (ms: number): number => Math.max(0, ms - idEpochMs) * 4_096;
+const idEpochMs = Date.UTC(2026, 0, 1);
+
+/** Ids of one process only rise: a clock that is set back makes them borrow from the future. */
+function createIds(clock: Clock, slot: number) {
+  let lastMs = 0;
+  let sequence = 0;
+  return {
+    next(): number {
+      const now = clock.now();
+      if (now > lastMs) {
+        lastMs = now;
+        sequence = 0;
+      } else {
+        sequence += 1;
+        if (sequence === 128) {
+          lastMs += 1;
+          sequence = 0;
+        }
+      }
+      return idAt(lastMs) + slot * 128 + sequence;
+    },
+  };
+}
+
+/** The answering model's own price, or that of the model asked for: answers name dated versions, which may be newer than the price list. */
+function priceOf(price: MeterParts['price'], provider: ProviderId, ...models: (string | null)[]): ModelPrice | null {
+  for (const model of models) {
+    const found = model === null ? null : price(provider, model);
+    if (found) return found;
+  }
+  return null;
+}
+
+type Counts = ReturnType<typeof countsOf>;
+
+function countsOf(usage: Usage | null) {
+  const tokens = usage?.tokens;
+  return {
+    inputTokens: tokens?.input ?? null,
+    cachedInputTokens: tokens?.cachedInput ?? null,
+    cacheWriteTokens: tokens?.cacheWrite ?? null,
+    cacheWrite1hTokens: tokens?.cacheWrite1h ?? null,
+    audioInputTokens: tokens?.audioInput ?? null,
+    outputTokens: tokens?.output ?? null,
+    reasoningTokens: tokens?.reasoning ?? null,
+    audioOutputTokens: tokens?.audioOutput ?? null,
+    totalTokens: usage?.total ?? null,
+  };
+}
+
+function sumStatements(
+  statements: Statements,
+  request: OpenRequest,
+  { model, counts, cost, endedAt }: { model: string | null; counts: Counts; cost: number | null; endedAt: number },
+): Statement[] {
+  const sums = {
+    requests: 1,
+    inputTokens: counts.inputTokens ?? 0,
+    cachedInputTokens: counts.cachedInputTokens ?? 0,
+    cacheWriteTokens: counts.cacheWriteTokens ?? 0,
+    outputTokens: counts.outputTokens ?? 0,
+    reasoningTokens: counts.reasoningTokens ?? 0,
+    totalTokens: counts.totalTokens ?? 0,
+    costNanoUsd: cost ?? 0,
+    unpricedRequests: cost === null ? 1 : 0,
+    unmeasuredRequests: counts.totalTokens === null ? 1 : 0,
+  };
+  // A request belongs to the moment at which it began, as its row does: reports and rows agree.
+  const place = {
+    userId: request.userId,
+    bucket: Math.floor(request.startedAt / bucketMs) * bucketMs,
+    day: Math.floor(request.startedAt / dayMs) * dayMs,
+    provider: request.provider,
+    model: model ?? '',
+    source: request.source,
+    keyId: request.keyId ?? '',
+    tier: request.tier,
+  };
+  const values = { ...place, ...sums };
+  const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
+  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: endedAt }));
+  return list;
+}
+
+type Statements = ReturnType<typeof prepareStatements>;
+
+const sumNames = [
+  'requests',
+  'inputTokens',
+  'cachedInputTokens',
+  'cacheWriteTokens',
+  'outputTokens',
+  'reasoningTokens',
+  'totalTokens',
+  'costNanoUsd',
+  'unpricedRequests',
+  'unmeasuredRequests',
+] as const;
+
+/** All statements of the path on which the product lives, made once. */
+function prepareStatements(db: Db) {
+  const { request, usageUser, usageTotal, usageUserDay, keyTotals } = db.tables;
+  const hole = (name: string) => sql.placeholder(name) as never;
+  const holes = <Names extends readonly string[]>(names: Names) => Object.fromEntries(names.map((name) => [name, hole(name)])) as never;
+
+  const opening = ['id', 'bootId', 'userId', 'tier', 'tokenId', 'keyId', 'firstKeyId', 'provider', 'route', 'model', 'source', 'fallbackReason', 'streamed', 'slotAt', 'startedAt'];
+  const closing = ['state', 'status', 'errorCode', 'estimated', 'model', 'slotAt', 'costNanoUsd', 'firstByteAt', 'endedAt', ...Object.keys(countsOf(null))];
+
+  const adder = (table: typeof usageUser | typeof usageTotal | typeof usageUserDay, key: readonly string[]) => {
+    const columns = table as unknown as Record<string, never>;
+    const excluded = (name: string) => sql.raw(`excluded."${(columns[name] as unknown as { name: string }).name}"`);
+    return prepared<Record<string, unknown>>(
+      db.orm
+        .insert(table)
+        .values(holes([...key, ...sumNames]))
+        .onConflictDoUpdate({
+          target: key.map((name) => columns[name]) as never,
+          set: Object.fromEntries(sumNames.map((name) => [name, sql`${columns[name]} + ${excluded(name)}`])) as never,
+        }),
+    );
+  };
+
+  return {
+    open: prepared<Record<string, unknown>>(db.orm.insert(request).values({ ...(holes(opening) as object), state: 'open' } as never)),
+    reroute: prepared<Record<string, unknown>>(
+      db.orm.update(request).set(holes(['keyId', 'source', 'fallbackReason', 'slotAt'])).where(eq(request.id, hole('id'))),
+    ),
+    close: prepared<Record<string, unknown>>(db.orm.update(request).set(holes(closing)).where(eq(request.id, hole('id')))),
+    sumUser: adder(usageUser, ['userId', 'bucket', 'provider', 'model', 'source', 'keyId']),
+    sumTotal: adder(usageTotal, ['bucket', 'provider', 'model', 'source', 'tier']),
+    sumUserDay: adder(usageUserDay, ['day', 'userId', 'source']),
+    sumKey: prepared<Record<string, unknown>>(
+      db.orm
+        .insert(keyTotals)
+        .values(holes(['owner', 'provider', 'requests', 'totalTokens', 'costNanoUsd', 'unpricedRequests', 'lastUsedAt']))
+        .onConflictDoUpdate({
+          target: [keyTotals.owner, keyTotals.provider, keyTotals.position],
+          set: {
+            requests: sql`${keyTotals.requests} + 1`,
+            totalTokens: sql`${keyTotals.totalTokens} + excluded.total_tokens`,
+            costNanoUsd: sql`${keyTotals.costNanoUsd} + excluded.cost_nano_usd`,
+            unpricedRequests: sql`${keyTotals.unpricedRequests} + excluded.unpriced_requests`,
+            lastUsedAt: sql`excluded.last_used_at`,
+          },
+        }),
+    ),
+  };
+}

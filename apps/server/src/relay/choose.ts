@@ -1,0 +1,80 @@
+/**
+ * Which key pays, as a pure function: DESIGN.md's table "Which key pays". It orders the attempts and looks at no limits: taking
+ * a place is the first step of a platform attempt.
+ */
+import { AppError, type FallbackReason } from '@synthstack/core';
+import type { Provider } from '../providers/provider.ts';
+import type { StoredKey } from '../vault-rows.ts';
+
+export type Candidate = Pick<StoredKey, 'status' | 'isActive' | 'fallback' | 'retryAt'>;
+
+export type Attempt<Key> = { source: 'user'; key: Key; /** The key was out of credit; this request finds out whether it still is. */ trial: boolean } | { source: 'platform' };
+
+export interface Choice<Key> {
+  /** In order; never empty. */
+  attempts: Attempt<Key>[];
+  /** Why the user's own key is not the first to be tried; null: it is, or there is none. */
+  reason: FallbackReason | null;
+}
+
+export interface Situation<Key> {
+  provider: Pick<Provider, 'name'>;
+  /** The caller's keys for this provider, in the caller's order. */
+  keys: readonly Key[];
+  /** The caller's plan includes own keys. */
+  byok: boolean;
+  /** The operator has a platform key, and this route may use it. */
+  platform: boolean;
+  nowMs: number;
+}
+
+/** @throws AppError `no_key`, `plan_required`, `key_unusable`: nothing can be tried; the sentence says what to do */
+export function choose<Key extends Candidate>({ provider, keys, byok, platform, nowMs }: Situation<Key>): Choice<Key> {
+  const attempts: Attempt<Key>[] = [];
+  let reason: FallbackReason | null = null;
+  for (const key of keys) {
+    const obstacle = obstacleOf(key, byok, nowMs);
+    if (obstacle === null) attempts.push({ source: 'user', key, trial: key.status === 'no_credit' });
+    else reason ??= obstacle;
+  }
+  if (attempts.length > 0) reason = null;
+  if (platform && keys.every((key) => key.fallback)) attempts.push({ source: 'platform' });
+  if (attempts.length === 0) throw nothingToTry({ provider, byok, platform, reason });
+  return { attempts, reason };
+}
+
+/** Why a key cannot be tried now; null: it can. */
+function obstacleOf(key: Candidate, byok: boolean, nowMs: number): FallbackReason | null {
+  if (!byok) return 'plan';
+  if (!key.isActive) return 'inactive';
+  if (key.status === 'valid') return null;
+  if (key.status === 'no_credit') return key.retryAt !== null && key.retryAt.getTime() <= nowMs ? null : 'no_credit';
+  return key.status;
+}
+
+type Dead = Pick<Situation<Candidate>, 'provider' | 'byok' | 'platform'> & { reason: FallbackReason | null };
+
+function nothingToTry({ provider, byok, platform, reason }: Dead): AppError {
+  const headers: Record<string, string> = reason ? { 'x-byok-fallback-reason': reason } : {};
+  if (reason === null) {
+    return byok
+      ? new AppError('no_key', `You have no key for ${provider.name}, and this server has none of its own. Add yours in Settings > API Keys.`)
+      : new AppError('plan_required', `This server has no ${provider.name} key of its own, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`);
+  }
+  if (reason === 'plan') {
+    return new AppError('plan_required', `Your ${provider.name} key is kept, but your plan does not include own keys now. Renew Premium, and it works again as it is.`, { headers });
+  }
+  const next = platform ? `, or allow the platform's key in its place` : '';
+  return new AppError('key_unusable', `Your ${provider.name} key cannot be used: ${why[reason]}${next} (Settings > API Keys).`, { headers });
+}
+
+const why: Record<FallbackReason, string> = {
+  inactive: 'it is switched off. Switch it on',
+  plan: 'your plan does not include own keys. Renew it',
+  invalid: 'the provider does not accept it. Test it, or replace it',
+  unverified: 'it has not been checked yet, because the provider could not be reached. Test it',
+  no_credit: 'its account has no credit. Add credit at the provider, then test it',
+  unreadable: 'this server cannot open it any more. Enter it again',
+  bad_key: 'the provider does not accept it. Replace it',
+  out_of_credit: 'its account has no credit. Add credit at the provider, then test it',
+};

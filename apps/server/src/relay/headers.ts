@@ -1,0 +1,35 @@
+/** Which headers pass in which direction: lists of what may, never of what may not (INTERFACE.md, "Gateway"). */
+import type { KeySource } from '@synthstack/core';
+
+type Headers = Record<string, string | string[] | undefined>;
+
+const up = new Set(['content-type', 'accept', 'user-agent', 'anthropic-version', 'anthropic-beta', 'openai-beta', 'idempotency-key', 'x-client-request-id']);
+const upOnOwnKey = new Set(['openai-organization', 'openai-project', 'anthropic-workspace-id']);
+const down = new Set(['content-type', 'content-encoding', 'content-disposition', 'cache-control', 'retry-after', 'retry-after-ms', 'x-should-retry']);
+const downOnOwnKey = new Set(['request-id', 'x-request-id', 'anthropic-organization-id', 'anthropic-workspace-id']);
+
+/** What of a client's headers goes to the provider. Beta features may keep state, so on the platform's key only a configured list passes. */
+export function upstreamHeaders(headers: Headers, source: KeySource): Record<string, string> {
+  const passed: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (typeof value !== 'string') continue;
+    const allowed = up.has(name) || name.startsWith('x-stainless-') || (source === 'user' && upOnOwnKey.has(name));
+    if (!allowed || (source === 'platform' && (name === 'anthropic-beta' || name === 'openai-beta'))) continue;
+    passed[name] = value;
+  }
+  return passed;
+}
+
+/** What of a provider's headers comes to the client. On the platform's key nothing that names the operator's account or its limits. */
+export function downstreamHeaders(headers: Headers, source: KeySource): Record<string, string | string[]> {
+  const passed: Record<string, string | string[]> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined) continue;
+    if (down.has(name) || (source === 'user' && (downOnOwnKey.has(name) || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name)))) {
+      passed[name] = value;
+    }
+  }
+  return passed;
+}
