@@ -47,7 +47,11 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
   const { encryptionKey, authSecret } = config;
   if (!encryptionKey || !authSecret) throw new AppError('invalid_config', 'ENCRYPTION_KEY and AUTH_SECRET must be set.');
   const keyring = createKeyring({ current: encryptionKey.expose(), previous: config.previousEncryptionKeys.map((key) => key.expose()) });
-  const db = await openDb({ url: config.databaseUrl, ...(given.pg && { pg: given.pg }), ...(given.commitDelayMs && { commitDelayMs: given.commitDelayMs }) });
+  const db = await openDb({
+    url: config.databaseUrl,
+    ...(given.pg && { pg: given.pg }),
+    ...(given.commitDelayMs && { commitDelayMs: given.commitDelayMs }),
+  });
   try {
     const outbound = createOutbound();
     const sender = createSender({ outbound, baseUrls: config.baseUrls, timeouts: config.timeouts, clock });
@@ -109,7 +113,14 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     rules: (tier: TierName) => ({ models: config.platformModels[tier], maxOutput: config.platformMaxOutput[tier] }),
     fellBack: (userId, provider: ProviderId, reason) =>
       db
-        .commit([modules.notices.entry({ userId, kind: 'fallback_used', dedupe: `fallback:${userId}:${provider}:${reason}:${utcDay(clock.now())}`, data: { provider, reason } })])
+        .commit([
+          modules.notices.entry({
+            userId,
+            kind: 'fallback_used',
+            dedupe: `fallback:${userId}:${provider}:${reason}:${utcDay(clock.now())}`,
+            data: { provider, reason },
+          }),
+        ])
         .then(() => undefined),
   });
   let draining = false;
@@ -162,4 +173,3 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
 const dayMs = 86_400_000;
 const startOfUtcDay = (ms: number): number => Math.floor(ms / dayMs) * dayMs;
 const utcDay = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
-

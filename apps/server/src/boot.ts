@@ -62,7 +62,11 @@ export async function startBoot({ db, clock }: { db: Db; clock: Clock }): Promis
   function beat(): void {
     cancel = clock.after(heartbeatMs, beat);
     // A beat that is missed for lack of disk is made up for by the next one.
-    db.orm.update(boot).set({ heartbeatAt: clock.now() }).where(eq(boot.id, id)).then(undefined, () => undefined);
+    db.orm
+      .update(boot)
+      .set({ heartbeatAt: clock.now() })
+      .where(eq(boot.id, id))
+      .then(undefined, () => undefined);
   }
 
   return {

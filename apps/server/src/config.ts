@@ -15,7 +15,13 @@ import manifest from '../package.json' with { type: 'json' };
 import { baseUrlMistake } from './base-url.ts';
 
 const second = 1_000;
-const ms = (name: string, fallback: number) => z.coerce.number({ error: `${name}: milliseconds, a whole number.` }).int().min(1).max(86_400_000).default(fallback);
+const ms = (name: string, fallback: number) =>
+  z.coerce
+    .number({ error: `${name}: milliseconds, a whole number.` })
+    .int()
+    .min(1)
+    .max(86_400_000)
+    .default(fallback);
 
 const Env = z.object({
   ENCRYPTION_KEY: masterKey().optional().describe('64 hex characters; seals all stored keys.'),
@@ -25,11 +31,22 @@ const Env = z.object({
     .transform((text) => list(text))
     .pipe(z.array(masterKey()))
     .describe('Former master keys, comma-separated, while rotating.'),
-  ENCRYPTION_KEY_RESET: z.literal('accept-loss', { error: 'The only value is accept-loss.' }).optional().describe('Starts although the key does not open the data.'),
-  AUTH_SECRET: z.string().min(32, 'Use 32 characters or more.').refine((text) => notAnExample(text), 'This is an example or a repetition: make a random one.').optional().describe('Signs sessions.'),
+  ENCRYPTION_KEY_RESET: z
+    .literal('accept-loss', { error: 'The only value is accept-loss.' })
+    .optional()
+    .describe('Starts although the key does not open the data.'),
+  AUTH_SECRET: z
+    .string()
+    .min(32, 'Use 32 characters or more.')
+    .refine((text) => notAnExample(text), 'This is an example or a repetition: make a random one.')
+    .optional()
+    .describe('Signs sessions.'),
   HOST: z.string().default('127.0.0.1').describe('Address to listen on.'),
   PORT: z.coerce.number({ error: 'A port from 0 to 65535.' }).int().min(0).max(65_535).default(3000).describe('TCP port to listen on.'),
-  PUBLIC_URL: z.url({ protocol: /^https?$/, error: 'A URL such as https://byok.example.com.' }).optional().describe('Where people reach this server; http://localhost:PORT unless set.'),
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'A URL such as https://byok.example.com.' })
+    .optional()
+    .describe('Where people reach this server; http://localhost:PORT unless set.'),
   TRUST_PROXY: z
     .string()
     .optional()
@@ -46,7 +63,8 @@ const Env = z.object({
     .describe('file:$DATA_DIR/byok.db unless set.'),
   REDIS_URL: z
     .undefined({ error: 'Several nodes with Redis come with a later version: unset it.' })
-    .optional().describe('Not in this version.'),
+    .optional()
+    .describe('Not in this version.'),
   PLATFORM_OPENAI_API_KEY: z.string().optional().describe("The operator's own OpenAI key."),
   PLATFORM_ANTHROPIC_API_KEY: z.string().optional().describe("The operator's own Anthropic key."),
   OPENAI_BASE_URL: z.string().default('https://api.openai.com/v1').describe("OpenAI's address."),
@@ -56,17 +74,48 @@ const Env = z.object({
   UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms('UPSTREAM_FIRST_BYTE_TIMEOUT_MS', 600 * second),
   UPSTREAM_IDLE_TIMEOUT_MS: ms('UPSTREAM_IDLE_TIMEOUT_MS', 600 * second),
   UPSTREAM_TOTAL_TIMEOUT_MS: ms('UPSTREAM_TOTAL_TIMEOUT_MS', 3_600 * second),
-  BODY_LIMIT_BYTES: z.coerce.number({ error: 'A whole number of bytes.' }).int().min(1_024).max(2 ** 30).default(32 * 2 ** 20).describe('The largest request body.'),
-  ...perTier('PLATFORM_MODELS', z.string().optional().transform((text) => (text === undefined ? null : list(text))).describe('Models on the platform keys, comma-separated; all priced ones unless set.')),
-  ...perTier('PLATFORM_MAX_OUTPUT', z.coerce.number({ error: 'A whole number of tokens.' }).int().min(1).default(16_384).describe('Largest output on the platform keys, in tokens.')),
+  BODY_LIMIT_BYTES: z.coerce
+    .number({ error: 'A whole number of bytes.' })
+    .int()
+    .min(1_024)
+    .max(2 ** 30)
+    .default(32 * 2 ** 20)
+    .describe('The largest request body.'),
+  ...perTier(
+    'PLATFORM_MODELS',
+    z
+      .string()
+      .optional()
+      .transform((text) => (text === undefined ? null : list(text)))
+      .describe('Models on the platform keys, comma-separated; all priced ones unless set.'),
+  ),
+  ...perTier(
+    'PLATFORM_MAX_OUTPUT',
+    z.coerce
+      .number({ error: 'A whole number of tokens.' })
+      .int()
+      .min(1)
+      .default(16_384)
+      .describe('Largest output on the platform keys, in tokens.'),
+  ),
   METRICS_TOKEN: z.string().min(16, 'Use 16 characters or more.').optional().describe('Bearer for /metrics from elsewhere.'),
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' }).default('info'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
+    .default('info'),
   LOG_FORMAT: z.enum(['pretty', 'json'], { error: 'pretty or json.' }).optional().describe('pretty on a terminal, else json.'),
 });
 
 /** All that can be set, with what it means; docs and .env.example are held to it. */
 export const environmentNames = Object.keys(Env.shape);
-const secretNames = ['ENCRYPTION_KEY', 'ENCRYPTION_KEY_PREVIOUS', 'AUTH_SECRET', 'PLATFORM_OPENAI_API_KEY', 'PLATFORM_ANTHROPIC_API_KEY', 'METRICS_TOKEN', 'DATABASE_URL'] as const;
+const secretNames = [
+  'ENCRYPTION_KEY',
+  'ENCRYPTION_KEY_PREVIOUS',
+  'AUTH_SECRET',
+  'PLATFORM_OPENAI_API_KEY',
+  'PLATFORM_ANTHROPIC_API_KEY',
+  'METRICS_TOKEN',
+  'DATABASE_URL',
+] as const;
 
 export type Config = ReturnType<typeof toConfig>;
 
@@ -84,7 +133,8 @@ export function loadConfig(given: NodeJS.ProcessEnv): Config {
 function toConfig(env: z.infer<typeof Env>) {
   const publicUrl = (env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).replace(/\/+$/, '');
   const dataDir = resolve(env.DATA_DIR);
-  const byTier = <T>(pick: (tier: string) => T) => Object.fromEntries(tierNames.map((tier) => [tier, pick(tier.toUpperCase())])) as Record<TierName, T>;
+  const byTier = <T>(pick: (tier: string) => T) =>
+    Object.fromEntries(tierNames.map((tier) => [tier, pick(tier.toUpperCase())])) as Record<TierName, T>;
   const perTierEnv = env as unknown as Record<string, unknown>;
   return {
     version: manifest.version,
@@ -144,13 +194,18 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   appendFileSync(file, (before && !before.endsWith('\n') ? '\n' : '') + lines.join(''), { mode: 0o600 });
   return {
     config: loadConfig({ ...env, ...made }),
-    notes: [`Made ${missing.join(' and ')} and wrote them to ${file}. Back this file up: without ENCRYPTION_KEY nobody, you included, can open the stored keys.`],
+    notes: [
+      `Made ${missing.join(' and ')} and wrote them to ${file}. Back this file up: without ENCRYPTION_KEY nobody, you included, can open the stored keys.`,
+    ],
   };
 }
 
 function contradictions(config: Config): string[] {
   const wrong: string[] = [];
-  for (const [name, url] of [['OPENAI_BASE_URL', config.baseUrls.openai], ['ANTHROPIC_BASE_URL', config.baseUrls.anthropic]] as const) {
+  for (const [name, url] of [
+    ['OPENAI_BASE_URL', config.baseUrls.openai],
+    ['ANTHROPIC_BASE_URL', config.baseUrls.anthropic],
+  ] as const) {
     const mistake = baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
     if (mistake) wrong.push(`${name}: ${mistake}`);
   }
@@ -209,7 +264,12 @@ function signUpRule(text: string): 'closed' | 'open' | string[] {
 }
 
 const notAnExample = (text: string): boolean => new Set(text).size >= 8 && !/example|change.?me|secret-?key|password/i.test(text);
-const list = (text: string | undefined): string[] => (text ?? '').split(',').map((part) => part.trim()).filter(Boolean);
-const withoutEmpty = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+const list = (text: string | undefined): string[] =>
+  (text ?? '')
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean);
+const withoutEmpty = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
 const compact = <T extends object>(record: T): { [K in keyof T]?: NonNullable<T[K]> } =>
   Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };

@@ -32,7 +32,8 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, drai
   async function answer(req: IncomingMessage, res: ServerResponse, id: number, target: Target, said: Headers): Promise<void> {
     const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
     const caller = await callers.identify(req.headers);
-    if (!caller.scopes.includes('gateway')) throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
+    if (!caller.scopes.includes('gateway'))
+      throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
     if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
     const body = matched.route.body === 'none' ? null : await readBody(req, bodyLimitBytes);
@@ -55,7 +56,8 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, drai
       } catch (thrown) {
         const error = toAppError(thrown);
         code = error.code;
-        if (error.code === 'internal' || error.code === 'storage_unavailable') log.error({ requestId: requestIdOf(id) }, error.message, error.cause);
+        if (error.code === 'internal' || error.code === 'storage_unavailable')
+          log.error({ requestId: requestIdOf(id) }, error.message, error.cause);
         Object.assign(said, error.headers);
         sendError(req, res, error, id, target.pathname);
       }
@@ -90,7 +92,12 @@ export function matchRoute(method: string, pathname: string, headers: IncomingMe
     const path = route.method === method ? fill(route.path, pathname) : null;
     return path === null ? [] : [{ provider, route, path }];
   });
-  return found.find(({ provider }) => provider.marker && headers[provider.marker] !== undefined) ?? found.find(({ provider }) => !provider.marker) ?? found[0] ?? null;
+  return (
+    found.find(({ provider }) => provider.marker && headers[provider.marker] !== undefined) ??
+    found.find(({ provider }) => !provider.marker) ??
+    found[0] ??
+    null
+  );
 }
 
 /** The template with the path's own ids, checked and encoded anew; null: another path. */
@@ -118,9 +125,13 @@ function refuseOthersModel({ provider }: Matched, model: unknown): void {
   if (typeof model !== 'string' || model.length > 200 || provider.price(model)) return;
   const other = allProviders.find((one) => one !== provider && one.models.includes(model));
   if (!other) return;
-  throw new AppError('wrong_provider', `model: this is a model of ${other.name}. Ask for it with ${other.name}'s SDK: POST ${other.routes[0]?.path}.`, {
-    errors: { model: [`This is a model of ${other.name}.`] },
-  });
+  throw new AppError(
+    'wrong_provider',
+    `model: this is a model of ${other.name}. Ask for it with ${other.name}'s SDK: POST ${other.routes[0]?.path}.`,
+    {
+      errors: { model: [`This is a model of ${other.name}.`] },
+    },
+  );
 }
 
 async function readBody(req: IncomingMessage, limitBytes: number): Promise<Buffer> {

@@ -71,10 +71,15 @@ export function createServer(app: App, webFolder: string): Server {
   async function sendCsv(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const caller = await identify(req);
     if (!caller) throw new AppError('unauthenticated', 'Sign in first, or send a token: Authorization: Bearer <token>.');
-    if (!caller.scopes.includes('manage')) throw new AppError('forbidden', 'This token may only send AI requests. Make one with the scope "manage" for this.');
+    if (!caller.scopes.includes('manage'))
+      throw new AppError('forbidden', 'This token may only send AI requests. Make one with the scope "manage" for this.');
     const range = UsageRange.safeParse(Object.fromEntries(target.searchParams));
     if (!range.success) throw inputError(range.error);
-    res.writeHead(200, { 'content-type': 'text/csv; charset=utf-8', 'content-disposition': 'attachment; filename="usage.csv"', 'cache-control': 'no-store' });
+    res.writeHead(200, {
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': 'attachment; filename="usage.csv"',
+      'cache-control': 'no-store',
+    });
     for await (const part of app.meter.exportCsv(caller.userId, range.data)) {
       if (res.destroyed) return;
       if (!res.write(part)) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
@@ -90,7 +95,15 @@ export function createServer(app: App, webFolder: string): Server {
   async function route(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const { pathname } = target;
     if (pathname.startsWith('/trpc/')) {
-      return nodeHTTPRequestHandler({ router: appRouter, req, res, path: pathname.slice('/trpc/'.length), createContext: () => contextOf(req), maxBodySize: 64 * 1_024, onError: ({ error }) => logInternal(appErrorOf(error)) });
+      return nodeHTTPRequestHandler({
+        router: appRouter,
+        req,
+        res,
+        path: pathname.slice('/trpc/'.length),
+        createContext: () => contextOf(req),
+        maxBodySize: 64 * 1_024,
+        onError: ({ error }) => logInternal(appErrorOf(error)),
+      });
     }
     if (pathname.startsWith('/api/auth/')) return app.auth.handle(req, res);
     switch (`${req.method} ${pathname}`) {
@@ -109,7 +122,8 @@ export function createServer(app: App, webFolder: string): Server {
         return sendCsv(req, res, target);
     }
     if (pathname.startsWith('/api/')) {
-      if (!(await handleRest(req, res, target, contextOf(req)))) throw new AppError('not_found', 'There is nothing at this address. /api/docs lists what there is.');
+      if (!(await handleRest(req, res, target, contextOf(req))))
+        throw new AppError('not_found', 'There is nothing at this address. /api/docs lists what there is.');
       return;
     }
     if (req.method !== 'GET' && req.method !== 'HEAD') throw new AppError('method_not_allowed', 'Only GET is possible here.');

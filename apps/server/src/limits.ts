@@ -24,10 +24,14 @@ export function createLimits({ counters }: { counters: Counters }) {
       const allowed = byDay ? `${limits.perDay} requests a day` : `${limits.perMinute} requests a minute`;
       const wait = byDay ? 'Wait until midnight UTC' : `Wait ${seconds(answer.retryAt - nowMs)} s`;
       const own = tiers[tier].byok ? 'add your own key in Settings > API Keys' : 'change to Premium and add your own key';
-      throw new AppError('limit_reached', `Your tier (${tier}) allows ${allowed} on the platform's key. ${wait}, or ${own}: own keys have no such limit.`, {
-        retryAfterMs: answer.retryAt - nowMs,
-        headers: limitHeaders(limits, answer, nowMs),
-      });
+      throw new AppError(
+        'limit_reached',
+        `Your tier (${tier}) allows ${allowed} on the platform's key. ${wait}, or ${own}: own keys have no such limit.`,
+        {
+          retryAfterMs: answer.retryAt - nowMs,
+          headers: limitHeaders(limits, answer, nowMs),
+        },
+      );
     },
 
     giveBack: (userId: string, place: Place): Promise<void> => counters.giveBack(userId, place.at),

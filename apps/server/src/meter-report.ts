@@ -32,7 +32,12 @@ export function createReports({ db, clock }: { db: Db; clock: Clock }) {
       const { fromMs, toMs } = rangeOf(query, clock.now());
       const inRange = and(eq(usageUser.userId, userId), gte(usageUser.bucket, fromMs), lt(usageUser.bucket, toMs));
       const [buckets, groups] = await Promise.all([
-        db.orm.select({ bucket: usageUser.bucket, ...sums }).from(usageUser).where(inRange).groupBy(usageUser.bucket).orderBy(asc(usageUser.bucket)),
+        db.orm
+          .select({ bucket: usageUser.bucket, ...sums })
+          .from(usageUser)
+          .where(inRange)
+          .groupBy(usageUser.bucket)
+          .orderBy(asc(usageUser.bucket)),
         db.orm
           .select({ provider: usageUser.provider, model: usageUser.model, source: usageUser.source, ...sums })
           .from(usageUser)
@@ -45,9 +50,21 @@ export function createReports({ db, clock }: { db: Db; clock: Clock }) {
         timezone: query.timezone,
         totals: shown(addAll(groups)),
         series: seriesOf(buckets, periodStarts(fromMs, toMs, query.timezone, query.groupBy)),
-        byModel: grouped(groups, (row) => `${row.provider} ${row.model}`, (row) => ({ provider: row.provider, model: row.model || null })),
-        byProvider: grouped(groups, (row) => row.provider, (row) => ({ provider: row.provider })),
-        byKeySource: grouped(groups, (row) => row.source, (row) => ({ keySource: row.source })),
+        byModel: grouped(
+          groups,
+          (row) => `${row.provider} ${row.model}`,
+          (row) => ({ provider: row.provider, model: row.model || null }),
+        ),
+        byProvider: grouped(
+          groups,
+          (row) => row.provider,
+          (row) => ({ provider: row.provider }),
+        ),
+        byKeySource: grouped(
+          groups,
+          (row) => row.source,
+          (row) => ({ keySource: row.source }),
+        ),
       };
     },
 
@@ -90,10 +107,18 @@ const add = (a: Sums, b: Sums): Sums =>
 const addAll = (rows: readonly Sums[]): Sums => rows.reduce<Sums>(add, noSums);
 const shown = ({ costNanoUsd, ...counts }: Sums): UsageTotals => ({ ...pick(counts), estimatedCostUsd: toUsd(costNanoUsd) });
 const pick = (counts: Omit<Sums, 'costNanoUsd'>) =>
-  Object.fromEntries(Object.keys(noSums).filter((name) => name !== 'costNanoUsd').map((name) => [name, counts[name as keyof typeof counts]])) as Omit<Sums, 'costNanoUsd'>;
+  Object.fromEntries(
+    Object.keys(noSums)
+      .filter((name) => name !== 'costNanoUsd')
+      .map((name) => [name, counts[name as keyof typeof counts]]),
+  ) as Omit<Sums, 'costNanoUsd'>;
 
 /** Rows summed by a key, the most requests first. */
-function grouped<Row extends Sums, Names>(rows: readonly Row[], keyOf: (row: Row) => string, namesOf: (row: Row) => Names): (Names & UsageTotals)[] {
+function grouped<Row extends Sums, Names>(
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+  namesOf: (row: Row) => Names,
+): (Names & UsageTotals)[] {
   const groups = [...Map.groupBy(rows, keyOf).values()].map((group) => ({ names: namesOf(group[0] as Row), sums: addAll(group) }));
   return groups.sort((a, b) => b.sums.requests - a.sums.requests).map(({ names, sums }) => ({ ...names, ...shown(sums) }));
 }
@@ -112,7 +137,8 @@ function seriesOf(buckets: readonly (Sums & { bucket: number })[], starts: reado
 
 function rangeOf(query: UsageQuery, nowMs: number): { fromMs: number; toMs: number } {
   const roundUp = (ms: number) => Math.ceil(ms / bucketMs) * bucketMs;
-  if (query.from && query.to) return { fromMs: Math.floor(Date.parse(query.from) / bucketMs) * bucketMs, toMs: roundUp(Date.parse(query.to)) };
+  if (query.from && query.to)
+    return { fromMs: Math.floor(Date.parse(query.from) / bucketMs) * bucketMs, toMs: roundUp(Date.parse(query.to)) };
   return { fromMs: daysAgo(nowMs, query.days ?? 30, query.timezone), toMs: roundUp(nowMs + 1) };
 }
 

@@ -4,7 +4,7 @@
  */
 import { costNanoUsd, type FallbackReason, type KeySource, type ModelPrice, type ProviderId, type TierName } from '@synthstack/core';
 import { atomically, type Db, prepared, type RequestState, type Statement } from '@synthstack/core/db';
-import { and, eq, inArray, isNotNull, gte, sql } from 'drizzle-orm';
+import { and, eq, gte, inArray, isNotNull, sql } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createReports } from './meter-report.ts';
 import type { Clock } from './ports/clock.ts';
@@ -226,8 +226,35 @@ function prepareStatements(db: Db) {
   const hole = (name: string) => sql.placeholder(name) as never;
   const holes = <Names extends readonly string[]>(names: Names) => Object.fromEntries(names.map((name) => [name, hole(name)])) as never;
 
-  const opening = ['id', 'bootId', 'userId', 'tier', 'tokenId', 'keyId', 'firstKeyId', 'provider', 'route', 'model', 'source', 'fallbackReason', 'streamed', 'slotAt', 'startedAt'];
-  const closing = ['state', 'status', 'errorCode', 'estimated', 'model', 'slotAt', 'costNanoUsd', 'firstByteAt', 'endedAt', ...Object.keys(countsOf(null))];
+  const opening = [
+    'id',
+    'bootId',
+    'userId',
+    'tier',
+    'tokenId',
+    'keyId',
+    'firstKeyId',
+    'provider',
+    'route',
+    'model',
+    'source',
+    'fallbackReason',
+    'streamed',
+    'slotAt',
+    'startedAt',
+  ];
+  const closing = [
+    'state',
+    'status',
+    'errorCode',
+    'estimated',
+    'model',
+    'slotAt',
+    'costNanoUsd',
+    'firstByteAt',
+    'endedAt',
+    ...Object.keys(countsOf(null)),
+  ];
 
   const adder = (table: typeof usageUser | typeof usageTotal | typeof usageUserDay, key: readonly string[]) => {
     const columns = table as unknown as Record<string, never>;
@@ -246,9 +273,17 @@ function prepareStatements(db: Db) {
   return {
     open: prepared<Record<string, unknown>>(db.orm.insert(request).values({ ...(holes(opening) as object), state: 'open' } as never)),
     reroute: prepared<Record<string, unknown>>(
-      db.orm.update(request).set(holes(['keyId', 'source', 'fallbackReason', 'slotAt'])).where(eq(request.id, hole('id'))),
+      db.orm
+        .update(request)
+        .set(holes(['keyId', 'source', 'fallbackReason', 'slotAt']))
+        .where(eq(request.id, hole('id'))),
     ),
-    close: prepared<Record<string, unknown>>(db.orm.update(request).set(holes(closing)).where(eq(request.id, hole('id')))),
+    close: prepared<Record<string, unknown>>(
+      db.orm
+        .update(request)
+        .set(holes(closing))
+        .where(eq(request.id, hole('id'))),
+    ),
     sumUser: adder(usageUser, ['userId', 'bucket', 'provider', 'model', 'source', 'keyId']),
     sumTotal: adder(usageTotal, ['bucket', 'provider', 'model', 'source', 'tier']),
     sumUserDay: adder(usageUserDay, ['day', 'userId', 'source']),

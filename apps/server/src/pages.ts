@@ -73,7 +73,9 @@ function filesIn(folder: string): string[] {
 
 const missing: Page = {
   type: 'text/html; charset=utf-8',
-  plain: Buffer.from('<!doctype html><title>SynthStack BYOK</title><p>The pages are not built. Start with <code>npx --yes pnpm@12.21.0 start</code>.'),
+  plain: Buffer.from(
+    '<!doctype html><title>SynthStack BYOK</title><p>The pages are not built. Start with <code>npx --yes pnpm@12.21.0 start</code>.',
+  ),
   brotli: null,
   cache: 'no-cache',
 };

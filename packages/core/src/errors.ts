@@ -107,9 +107,17 @@ export class AppError extends Error {
 
   /** The same error with more headers on its answer. */
   with(headers: Record<string, string>): AppError {
-    return Object.assign(new AppError(this.code, this.message, { cause: this, retryAfterMs: this.retryAfterMs, errors: this.errors, headers: { ...headers, ...this.headers } }), {
-      stack: this.stack,
-    });
+    return Object.assign(
+      new AppError(this.code, this.message, {
+        cause: this,
+        retryAfterMs: this.retryAfterMs,
+        errors: this.errors,
+        headers: { ...headers, ...this.headers },
+      }),
+      {
+        stack: this.stack,
+      },
+    );
   }
 
   /** False where only a change by the user can help; above a minute of waiting, SDKs must not sleep on their own either. */
@@ -121,6 +129,8 @@ export class AppError extends Error {
 /** Whatever was thrown, as an AppError: strangers see `internal` and one sentence, the cause keeps the rest for the log. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
+  // Drizzle wraps what its driver threw, and puts the statement's parameters into the wrapper's message.
+  if (thrown instanceof Error && thrown.cause instanceof AppError) return thrown.cause;
   return new AppError('internal', 'Something went wrong on this server. Please try again; its log says more.', { cause: thrown });
 }
 

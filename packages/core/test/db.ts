@@ -17,18 +17,29 @@ export interface TestDb extends Db, AsyncDisposable {
   reopen(options?: Partial<DbOptions>): Promise<Db>;
 }
 
-export async function testDb(options: Partial<DbOptions> = {}): Promise<TestDb> {
+/** Where a fresh database is: what `openDb` needs, and the folder that goes away with it. */
+export interface TestPlace extends AsyncDisposable {
+  options: DbOptions;
+  folder: string;
+}
+
+export async function testPlace(): Promise<TestPlace> {
   const folder = await mkdtemp(join(tmpdir(), 'byok-test-'));
-  const place: DbOptions =
+  const options: DbOptions =
     testDialect === 'sqlite' ? { url: `file:${join(folder, 'byok.db')}` } : { url: 'postgres://pglite', pg: await freshPostgres() };
-  const db = await openDb({ ...place, ...options });
+  return { options, folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+}
+
+export async function testDb(options: Partial<DbOptions> = {}): Promise<TestDb> {
+  const place = await testPlace();
+  const db = await openDb({ ...place.options, ...options });
   return {
     ...db,
-    folder,
-    reopen: (other = {}) => openDb({ ...place, ...other }),
+    folder: place.folder,
+    reopen: (other = {}) => openDb({ ...place.options, ...other }),
     async [Symbol.asyncDispose]() {
       await db.close();
-      await rm(folder, { recursive: true, force: true });
+      await place[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,16 +1,23 @@
 /** /api/docs: the OpenAPI description as a page to read, with no script at all. */
 import { doors } from './rest.ts';
 
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+const escapeHtml = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
 export function docsPage(spec: unknown): string {
-  const { paths } = spec as { paths: Record<string, Record<string, { summary: string; parameters?: unknown[]; requestBody?: unknown; responses: unknown }>> };
-  const operations = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), ...operation })));
+  const { paths } = spec as {
+    paths: Record<string, Record<string, { summary: string; parameters?: unknown[]; requestBody?: unknown; responses: unknown }>>;
+  };
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), ...operation })),
+  );
   const block = (title: string, value: unknown) =>
-    value === undefined || (Array.isArray(value) && value.length === 0) ? '' : `<h4>${title}</h4><pre>${escape(JSON.stringify(value, null, 2))}</pre>`;
+    value === undefined || (Array.isArray(value) && value.length === 0)
+      ? ''
+      : `<h4>${title}</h4><pre>${escapeHtml(JSON.stringify(value, null, 2))}</pre>`;
   const sections = operations.map(
     (one) =>
-      `<details><summary><b>${one.method}</b> <code>${escape(one.path)}</code> ${escape(one.summary)}</summary>${block('Parameters', one.parameters)}${block('Body', one.requestBody)}${block('Answers', one.responses)}</details>`,
+      `<details><summary><b>${one.method}</b> <code>${escapeHtml(one.path)}</code> ${escapeHtml(one.summary)}</summary>${block('Parameters', one.parameters)}${block('Body', one.requestBody)}${block('Answers', one.responses)}</details>`,
   );
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>API · SynthStack BYOK</title>
 <link rel="stylesheet" href="/api/docs.css">

@@ -13,7 +13,11 @@ export const keys = router({
     .query(async ({ ctx }) => ({ keys: await ctx.app.vault.list(ctx.caller.userId) })),
 
   save: userProcedure
-    .meta({ rest: 'POST /api/v1/api-keys', status: 201, summary: 'Check a key with its provider and store it sealed; it replaces the one of that provider' })
+    .meta({
+      rest: 'POST /api/v1/api-keys',
+      status: 201,
+      summary: 'Check a key with its provider and store it sealed; it replaces the one of that provider',
+    })
     .input(TypedKey)
     .output(OneKey)
     .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.save(owner(ctx.caller), input) })),

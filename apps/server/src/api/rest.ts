@@ -30,14 +30,14 @@ interface ProcedureDef {
   output?: z.ZodType;
 }
 
-export const doors: readonly Door[] = Object.entries(appRouter._def.procedures as unknown as Record<string, { _def: ProcedureDef }>).flatMap(
-  ([procedure, { _def: def }]) => {
-    const [method, path] = def.meta?.rest?.split(' ') ?? [];
-    if (!method || !path || !def.output || def.type === 'subscription') return [];
-    const { status = 200, summary = '' } = def.meta ?? {};
-    return [{ method, path, procedure, kind: def.type, status, summary, input: def.inputs[0] ?? null, output: def.output }];
-  },
-);
+export const doors: readonly Door[] = Object.entries(
+  appRouter._def.procedures as unknown as Record<string, { _def: ProcedureDef }>,
+).flatMap(([procedure, { _def: def }]) => {
+  const [method, path] = def.meta?.rest?.split(' ') ?? [];
+  if (!method || !path || !def.output || def.type === 'subscription') return [];
+  const { status = 200, summary = '' } = def.meta ?? {};
+  return [{ method, path, procedure, kind: def.type, status, summary, input: def.inputs[0] ?? null, output: def.output }];
+});
 
 const maxBodyBytes = 64 * 1_024;
 
@@ -62,7 +62,12 @@ export function sendProblem(res: ServerResponse, error: AppError): void {
 
 export function sendJson(res: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
   const body = JSON.stringify(value);
-  res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', 'content-length': Buffer.byteLength(body), ...headers });
+  res.writeHead(status, {
+    'content-type': 'application/json',
+    'cache-control': 'no-store',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  });
   res.end(body);
 }
 
@@ -138,7 +143,9 @@ async function readInput(req: IncomingMessage, door: Door, target: Target): Prom
 
 /** A query holds only texts: what the schema wants as a whole number or a truth is read as one here, so that the schemas stay strict. */
 function queryInput(door: Door, target: Target): Record<string, unknown> {
-  const schema = door.input ? (z.toJSONSchema(door.input, jsonSchemaOptions('input')) as { properties?: Record<string, { type?: string }> }) : {};
+  const schema = door.input
+    ? (z.toJSONSchema(door.input, jsonSchemaOptions('input')) as { properties?: Record<string, { type?: string }> })
+    : {};
   const input: Record<string, unknown> = {};
   for (const [name, text] of target.searchParams) {
     if (name in input) throw new AppError('invalid_input', `${name}: give it once.`, { errors: { [name]: ['Give it once.'] } });
@@ -181,7 +188,9 @@ export function openApi(version: string, publicUrl: string): unknown {
     openapi: '3.1.0',
     info: { title: 'SynthStack BYOK', version, description: 'Keys, usage, limits and tokens. AI requests go to /v1 (see the user guide).' },
     servers: [{ url: publicUrl }],
-    components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A JWT, or a gateway token with the scope manage.' } } },
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A JWT, or a gateway token with the scope manage.' } },
+    },
     paths,
   };
 }
@@ -189,10 +198,20 @@ export function openApi(version: string, publicUrl: string): unknown {
 function operation(door: Door): unknown {
   const names = [...door.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
   const schema = door.input ? (z.toJSONSchema(door.input, jsonSchemaOptions('input')) as JsonObject) : null;
-  const pathParameters = names.map((name) => ({ name, in: 'path', required: true, schema: schema?.properties?.[name] ?? { type: 'string' } }));
+  const pathParameters = names.map((name) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: schema?.properties?.[name] ?? { type: 'string' },
+  }));
   const rest = schema && withoutProperties(schema, names);
   const inQuery = door.kind === 'query' && rest?.properties ? rest.properties : {};
-  const queryParameters = Object.entries(inQuery).map(([name, type]) => ({ name, in: 'query', required: rest?.required?.includes(name) ?? false, schema: type }));
+  const queryParameters = Object.entries(inQuery).map(([name, type]) => ({
+    name,
+    in: 'query',
+    required: rest?.required?.includes(name) ?? false,
+    schema: type,
+  }));
   const hasBody = door.kind === 'mutation' && rest && Object.keys(rest.properties ?? {}).length > 0;
   const problem = { description: 'What is wrong, and what to do', content: { 'application/problem+json': { schema: problemSchema } } };
   return {
@@ -205,7 +224,10 @@ function operation(door: Door): unknown {
       [door.status]:
         door.status === 204
           ? { description: 'Done' }
-          : { description: 'Success', content: { 'application/json': { schema: z.toJSONSchema(door.output, jsonSchemaOptions('output')) } } },
+          : {
+              description: 'Success',
+              content: { 'application/json': { schema: z.toJSONSchema(door.output, jsonSchemaOptions('output')) } },
+            },
       default: problem,
     },
   };

@@ -78,7 +78,9 @@ export function appErrorOf(error: TRPCError): AppError {
   if (error.cause instanceof AppError) return error.cause;
   if (error.code === 'BAD_REQUEST' && error.cause instanceof ZodError) return inputError(error.cause);
   const code = ownCodes[error.code];
-  return code ? new AppError(code, callMessages[code] ?? 'This call is not understood.', { cause: error }) : toAppError(error.cause ?? error);
+  return code
+    ? new AppError(code, callMessages[code] ?? 'This call is not understood.', { cause: error })
+    : toAppError(error.cause ?? error);
 }
 
 /** A schema's complaints, field by field. */

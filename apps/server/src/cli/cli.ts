@@ -2,7 +2,7 @@
  * The commands. Data goes to standard output, talk to standard error; exit codes are 0, 1 (failed) and 2 (wrong usage). Commands
  * work on the same database while the server runs, and what they change holds at its next request.
  */
-import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { AppError, toAppError } from '@synthstack/core';
 import { describe } from '../ports/log.ts';
 
@@ -54,7 +54,9 @@ export async function runCommand(argv: readonly string[]): Promise<number | unde
   }
   let values: CommandArgs['values'];
   try {
-    ({ values } = parseArgs({ args: [...given], options: command.options ?? {}, strict: true, allowPositionals: false }) as { values: CommandArgs['values'] });
+    ({ values } = parseArgs({ args: [...given], options: command.options ?? {}, strict: true, allowPositionals: false }) as {
+      values: CommandArgs['values'];
+    });
   } catch (error) {
     say(`${error instanceof Error ? error.message.split('. ')[0] : 'Wrong usage'}.\nUsage: byok ${command.usage}`);
     return 2;

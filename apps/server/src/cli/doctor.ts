@@ -49,7 +49,11 @@ function disk({ dataDir }: Config): Check {
   const { bavail, bsize } = statfsSync(dataDir);
   const freeMb = Math.floor((bavail * bsize) / 1_048_576);
   const state = freeMb < 100 ? 'failed' : freeMb < 1_024 ? 'warning' : 'ok';
-  return { id: 'disk', state, detail: `${freeMb} MB are free in ${dataDir}.${state === 'ok' ? '' : ' Make room: writes fail when it is full.'}` };
+  return {
+    id: 'disk',
+    state,
+    detail: `${freeMb} MB are free in ${dataDir}.${state === 'ok' ? '' : ' Make room: writes fail when it is full.'}`,
+  };
 }
 
 async function database(): Promise<Check[]> {
@@ -65,12 +69,20 @@ async function database(): Promise<Check[]> {
         { id: 'master-key', state: 'ok', detail: 'ENCRYPTION_KEY opens the stored data.' },
         brokenAt === null
           ? { id: 'audit-chain', state: 'ok', detail: `${rows} entries, each in its place.` }
-          : { id: 'audit-chain', state: 'failed', detail: `The audit log was altered at entry ${brokenAt}. Find out who can write to the database.` },
+          : {
+              id: 'audit-chain',
+              state: 'failed',
+              detail: `The audit log was altered at entry ${brokenAt}. Find out who can write to the database.`,
+            },
         ...allProviders.map(
           ({ id, name }): Check =>
             platform.has(id)
               ? { id: `platform-${id}`, state: 'ok', detail: `There is a platform key for ${name}.` }
-              : { id: `platform-${id}`, state: 'warning', detail: `There is no platform key for ${name}: only people with their own key can use it.` },
+              : {
+                  id: `platform-${id}`,
+                  state: 'warning',
+                  detail: `There is no platform key for ${name}: only people with their own key can use it.`,
+                },
         ),
       ];
     });

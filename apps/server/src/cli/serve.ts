@@ -39,7 +39,12 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
   } catch (error) {
     await app.close();
     const busy = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    throw new AppError('invalid_config', busy ? `Port ${config.port} is in use. Stop the other program, or set PORT to another number.` : `Cannot listen on ${config.host}:${config.port}: ${error instanceof Error ? error.message : 'unknown reason'}`);
+    throw new AppError(
+      'invalid_config',
+      busy
+        ? `Port ${config.port} is in use. Stop the other program, or set PORT to another number.`
+        : `Cannot listen on ${config.host}:${config.port}: ${error instanceof Error ? error.message : 'unknown reason'}`,
+    );
   }
 
   return {

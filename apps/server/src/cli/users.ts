@@ -19,9 +19,17 @@ export const usersAdd: Command = {
     const email = read(Email, values.email, '--email');
     const tier = read(TierSchema, values.tier, '--tier');
     const typed = values['password-stdin'] === true;
-    const password = typed ? read(Password, (await text(process.stdin)).replace(/\r?\n$/, ''), 'password') : randomBytes(18).toString('base64url');
+    const password = typed
+      ? read(Password, (await text(process.stdin)).replace(/\r?\n$/, ''), 'password')
+      : randomBytes(18).toString('base64url');
     await withModules((modules) =>
-      modules.accounts.add({ email, password, tier, admin: values.admin === true, ...(typeof values.name === 'string' && { name: values.name }) }),
+      modules.accounts.add({
+        email,
+        password,
+        tier,
+        admin: values.admin === true,
+        ...(typeof values.name === 'string' && { name: values.name }),
+      }),
     );
     say(`Added ${email} (${tier}${values.admin ? ', administrator' : ''}).`);
     if (!typed) {
@@ -39,7 +47,13 @@ export const usersList: Command = {
   async run({ values, out }) {
     const users = await withModules((modules) => modules.accounts.list());
     if (values.json) out(JSON.stringify(users, null, 2));
-    else for (const user of users) out([user.email, user.plan?.plan ?? 'community', user.plan?.until?.toISOString() ?? '', user.isAdmin ? 'administrator' : ''].join('\t').trimEnd());
+    else
+      for (const user of users)
+        out(
+          [user.email, user.plan?.plan ?? 'community', user.plan?.until?.toISOString() ?? '', user.isAdmin ? 'administrator' : '']
+            .join('\t')
+            .trimEnd(),
+        );
     return 0;
   },
 };
@@ -51,7 +65,8 @@ export const usersSetTier: Command = {
   async run({ values, say }) {
     const email = read(Email, values.email, '--email');
     const tier: TierName = read(TierSchema, values.tier, '--tier');
-    const until = values.until === undefined ? null : new Date(read(z.iso.datetime({ offset: true }).or(z.iso.date()), values.until, '--until'));
+    const until =
+      values.until === undefined ? null : new Date(read(z.iso.datetime({ offset: true }).or(z.iso.date()), values.until, '--until'));
     await withModules(async ({ accounts, plans }) => {
       const user = await accounts.byEmail(email);
       await plans.set(user.id, { tier, until, source: 'cli' });

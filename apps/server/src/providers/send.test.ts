@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { AppError } from '@synthstack/core';
 import { Secret } from '@synthstack/core/secret';
 import { describe, expect, test } from 'vitest';
+import { baseUrlMistake } from '../base-url.ts';
 import { systemClock } from '../ports/clock.ts';
 import { createOutbound } from '../ports/outbound.ts';
 import { anthropic } from './anthropic.ts';

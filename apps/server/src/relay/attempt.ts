@@ -2,7 +2,7 @@
  * One upstream call, up to the moment at which it is known what it is: an answer to pass on, or a refusal, which is small and
  * held back, because another key may answer instead.
  */
-import { AppError } from '@synthstack/core';
+import type { AppError } from '@synthstack/core';
 import type { Secret } from '@synthstack/core/secret';
 import type { Clock } from '../ports/clock.ts';
 import type { Exchange } from '../ports/outbound.ts';
@@ -152,8 +152,8 @@ function outcomeOf(provider: Provider, status: number, body: unknown): Refusal['
 
 function outcomeOfEvent(provider: Provider, event: string): Outcome {
   const lines = event.split(/\r?\n/);
-  const valueOf = (field: string) => lines.filter((line) => line.startsWith(field)).map((line) => line.slice(field.length).trimStart());
-  const data = valueOf('data:').join('\n');
-  const isError = valueOf('event:')[0] === 'error' || /^\{\s*"error"/.test(data);
+  const fieldsOf = (field: string) => lines.filter((line) => line.startsWith(field)).map((line) => line.slice(field.length).trimStart());
+  const data = fieldsOf('data:').join('\n');
+  const isError = fieldsOf('event:')[0] === 'error' || /^\{\s*"error"/.test(data);
   return isError ? provider.classifyEvent(data) : 'ok';
 }

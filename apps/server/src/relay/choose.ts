@@ -8,7 +8,9 @@ import type { StoredKey } from '../vault-rows.ts';
 
 export type Candidate = Pick<StoredKey, 'status' | 'isActive' | 'fallback' | 'retryAt'>;
 
-export type Attempt<Key> = { source: 'user'; key: Key; /** The key was out of credit; this request finds out whether it still is. */ trial: boolean } | { source: 'platform' };
+export type Attempt<Key> =
+  | { source: 'user'; key: Key /** The key was out of credit; this request finds out whether it still is. */; trial: boolean }
+  | { source: 'platform' };
 
 export interface Choice<Key> {
   /** In order; never empty. */
@@ -58,14 +60,26 @@ function nothingToTry({ provider, byok, platform, reason }: Dead): AppError {
   const headers: Record<string, string> = reason ? { 'x-byok-fallback-reason': reason } : {};
   if (reason === null) {
     return byok
-      ? new AppError('no_key', `You have no key for ${provider.name}, and this server has none of its own. Add yours in Settings > API Keys.`)
-      : new AppError('plan_required', `This server has no ${provider.name} key of its own, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`);
+      ? new AppError(
+          'no_key',
+          `You have no key for ${provider.name}, and this server has none of its own. Add yours in Settings > API Keys.`,
+        )
+      : new AppError(
+          'plan_required',
+          `This server has no ${provider.name} key of its own, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`,
+        );
   }
   if (reason === 'plan') {
-    return new AppError('plan_required', `Your ${provider.name} key is kept, but your plan does not include own keys now. Renew Premium, and it works again as it is.`, { headers });
+    return new AppError(
+      'plan_required',
+      `Your ${provider.name} key is kept, but your plan does not include own keys now. Renew Premium, and it works again as it is.`,
+      { headers },
+    );
   }
   const next = platform ? `, or allow the platform's key in its place` : '';
-  return new AppError('key_unusable', `Your ${provider.name} key cannot be used: ${why[reason]}${next} (Settings > API Keys).`, { headers });
+  return new AppError('key_unusable', `Your ${provider.name} key cannot be used: ${why[reason]}${next} (Settings > API Keys).`, {
+    headers,
+  });
 }
 
 const why: Record<FallbackReason, string> = {

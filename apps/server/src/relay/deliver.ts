@@ -3,8 +3,8 @@
  * first byte on there is no other key to try, so whatever happens ends here, with one settled row.
  */
 import type { Settlement } from '../meter.ts';
-import type { Exchange } from '../ports/outbound.ts';
 import type { Log } from '../ports/log.ts';
+import type { Exchange } from '../ports/outbound.ts';
 import type { Provider, Route, StreamReader, Usage } from '../providers/provider.ts';
 import { parsed } from '../providers/reading.ts';
 import { type Answer, type Headers, isEncoded } from './attempt.ts';
@@ -44,7 +44,8 @@ function deliverEvents(delivery: Delivery): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
 
   const settleAsTold = () => settleOnce(() => delivery.settle({ state: 'done', errorCode: null, usage: reader.usage(), estimated: false }));
-  const settleAsCut = (errorCode: string) => settleOnce(async () => delivery.settle({ state: 'failed', errorCode, ...(await cutUsage(delivery, reader)) }));
+  const settleAsCut = (errorCode: string) =>
+    settleOnce(async () => delivery.settle({ state: 'failed', errorCode, ...(await cutUsage(delivery, reader)) }));
 
   function settleOnce(settle: () => Promise<void>): Promise<void> {
     settling ??= settle();
@@ -149,7 +150,11 @@ function deliverBytes(delivery: Delivery): Promise<void> {
     } catch (error) {
       exchange.abort();
       if (!begun) return reject(error);
-      delivery.log.error({ provider: delivery.provider.id, route: route.path }, 'Usage could not be recorded, so the answer was broken off', error);
+      delivery.log.error(
+        { provider: delivery.provider.id, route: route.path },
+        'Usage could not be recorded, so the answer was broken off',
+        error,
+      );
       outlet.breakOff();
       resolve();
     }
@@ -200,7 +205,11 @@ async function cutUsage(delivery: Delivery, reader: StreamReader): Promise<{ usa
     return { usage, estimated: true };
   } catch (error) {
     // An estimate that fails leaves the usage unknown, never the row unsettled.
-    delivery.log.error({ provider: delivery.provider.id, route: delivery.route.path }, 'The usage of a cut stream could not be estimated', error);
+    delivery.log.error(
+      { provider: delivery.provider.id, route: delivery.route.path },
+      'The usage of a cut stream could not be estimated',
+      error,
+    );
     return { usage: null, estimated: false };
   }
 }

@@ -32,7 +32,8 @@ export function gate(provider: Provider, route: Route, json: Json, rules: GateRu
   if (inside) throw notAllowed(inside);
 
   const body: Json = { ...json };
-  if (route.asksForUsage && body.stream === true) body.stream_options = { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true };
+  if (route.asksForUsage && body.stream === true)
+    body.stream_options = { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true };
   if (route.keepsAnswers) body.store = false;
   const capped = route.outputCap ? capOutput(body, route.outputCap, rules.maxOutput) : null;
   return { body: Buffer.from(JSON.stringify(body)), capped };
@@ -105,9 +106,13 @@ function capOutput(body: Json, fields: readonly string[], maxOutput: number): nu
 }
 
 function notAllowed(field: string): AppError {
-  return new AppError('field_not_allowed', `${field}: this is not possible on the platform's key, which all users share. Leave it out, or use your own key.`, {
-    errors: { [field]: ["Not possible on the platform's key: leave it out, or use your own key."] },
-  });
+  return new AppError(
+    'field_not_allowed',
+    `${field}: this is not possible on the platform's key, which all users share. Leave it out, or use your own key.`,
+    {
+      errors: { [field]: ["Not possible on the platform's key: leave it out, or use your own key."] },
+    },
+  );
 }
 
 function isObject(value: unknown): value is Json {

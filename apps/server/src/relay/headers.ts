@@ -3,9 +3,26 @@ import type { KeySource } from '@synthstack/core';
 
 type Headers = Record<string, string | string[] | undefined>;
 
-const up = new Set(['content-type', 'accept', 'user-agent', 'anthropic-version', 'anthropic-beta', 'openai-beta', 'idempotency-key', 'x-client-request-id']);
+const up = new Set([
+  'content-type',
+  'accept',
+  'user-agent',
+  'anthropic-version',
+  'anthropic-beta',
+  'openai-beta',
+  'idempotency-key',
+  'x-client-request-id',
+]);
 const upOnOwnKey = new Set(['openai-organization', 'openai-project', 'anthropic-workspace-id']);
-const down = new Set(['content-type', 'content-encoding', 'content-disposition', 'cache-control', 'retry-after', 'retry-after-ms', 'x-should-retry']);
+const down = new Set([
+  'content-type',
+  'content-encoding',
+  'content-disposition',
+  'cache-control',
+  'retry-after',
+  'retry-after-ms',
+  'x-should-retry',
+]);
 const downOnOwnKey = new Set(['request-id', 'x-request-id', 'anthropic-organization-id', 'anthropic-workspace-id']);
 
 /** What of a client's headers goes to the provider. Beta features may keep state, so on the platform's key only a configured list passes. */

@@ -14,8 +14,8 @@ import type { Vault } from '../vault.ts';
 import type { StoredKey, UsableKey } from '../vault-rows.ts';
 import { type Answer, type Call, call, type Headers, type Refusal } from './attempt.ts';
 import { type Attempt, choose } from './choose.ts';
-import { deliver, type Delivered } from './deliver.ts';
-import { gate, type GateRules } from './gate.ts';
+import { type Delivered, deliver } from './deliver.ts';
+import { type GateRules, gate } from './gate.ts';
 import { downstreamHeaders, upstreamHeaders } from './headers.ts';
 import { askForUsage } from './splice.ts';
 
@@ -114,21 +114,30 @@ export function createRelay(parts: RelayParts) {
       const started = ready && (await dispatch(request, outlet, journey, ready));
       if (!started) {
         if (mayFallBack) continue;
-        throw new AppError('key_unusable', `Your ${request.provider.name} key cannot be used at the moment. Settings > API Keys says what to do.`);
+        throw new AppError(
+          'key_unusable',
+          `Your ${request.provider.name} key cannot be used at the moment. Settings > API Keys says what to do.`,
+        );
       }
       const result = await started.begun;
       await vault.report(started.key, result.kind === 'answer' ? 'ok' : result.outcome);
       if (result.kind === 'answer') return deliverAnswer(request, outlet, journey, result, started.exchange);
       const reason = attempt.source === 'user' ? reasonOf(result) : null;
       if (!reason || !mayFallBack) {
-        return attempt.source === 'user' ? returnRefusal(request, outlet, journey, result) : refusePlatform(request, outlet, journey, result);
+        return attempt.source === 'user'
+          ? returnRefusal(request, outlet, journey, result)
+          : refusePlatform(request, outlet, journey, result);
       }
       journey.reason = reason;
     }
   }
 
   /** The user's own key: the request goes up as it is. null: another request has its trial already. */
-  async function prepareOwn(request: AiRequest, journey: Journey, { key, trial }: Attempt<StoredKey> & { source: 'user' }): Promise<Ready | null> {
+  async function prepareOwn(
+    request: AiRequest,
+    journey: Journey,
+    { key, trial }: Attempt<StoredKey> & { source: 'user' },
+  ): Promise<Ready | null> {
     if (trial && !(await vault.takeTrial(key))) {
       journey.reason ??= 'no_credit';
       return null;
@@ -156,7 +165,12 @@ export function createRelay(parts: RelayParts) {
    * Sends. The first attempt's row travels to the disk while the provider thinks; a further attempt waits until the row says so.
    * null: the sealed key cannot be opened.
    */
-  async function dispatch(request: AiRequest, outlet: Outlet, journey: Journey, { key, request: upstreamRequest }: Ready): Promise<Started | null> {
+  async function dispatch(
+    request: AiRequest,
+    outlet: Outlet,
+    journey: Journey,
+    { key, request: upstreamRequest }: Ready,
+  ): Promise<Started | null> {
     if (outlet.gone) throw clientGone();
     if (journey.recorded) {
       await journey.recorded;
@@ -164,7 +178,10 @@ export function createRelay(parts: RelayParts) {
     }
     let started: Started;
     try {
-      started = vault.use(key, (secret) => ({ key, ...call({ sender, clock, provider: request.provider, request: upstreamRequest, secret }) }));
+      started = vault.use(key, (secret) => ({
+        key,
+        ...call({ sender, clock, provider: request.provider, request: upstreamRequest, secret }),
+      }));
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'key_unusable') throw error;
       journey.reason ??= 'unreadable';
@@ -184,13 +201,7 @@ export function createRelay(parts: RelayParts) {
     return { ...started, begun };
   }
 
-  async function deliverAnswer(
-    request: AiRequest,
-    outlet: Outlet,
-    journey: Journey,
-    answer: Answer,
-    exchange: Exchange,
-  ): Promise<void> {
+  async function deliverAnswer(request: AiRequest, outlet: Outlet, journey: Journey, answer: Answer, exchange: Exchange): Promise<void> {
     const firstByteAt = clock.now();
     try {
       await journey.recorded;
@@ -218,7 +229,8 @@ export function createRelay(parts: RelayParts) {
 
   /** The provider's own answer to the user's own key, unchanged. */
   async function returnRefusal(request: AiRequest, outlet: Outlet, journey: Journey, refusal: Refusal): Promise<void> {
-    if (refusal.status < 400) throw new AppError('provider_unreachable', `${request.provider.name} answered with a redirect, which is never followed.`);
+    if (refusal.status < 400)
+      throw new AppError('provider_unreachable', `${request.provider.name} answered with a redirect, which is never followed.`);
     await journey.recorded;
     await settleFailed(request, journey, refusal.status, refusal.outcome);
     outlet.head(refusal.status, { ...downstreamHeaders(refusal.headers, journey.row.source), ...journeyHeaders(journey) });
@@ -233,21 +245,29 @@ export function createRelay(parts: RelayParts) {
     journey.row.slotAt = null;
     switch (refusal.outcome) {
       case 'rate_limited':
-        throw new AppError('platform_busy', `The platform's ${provider.name} key is at the provider's own limit. Try again shortly, or add your own key in Settings > API Keys.`, {
-          retryAfterMs: retryAfterMs(refusal.headers, clock.now()),
-        });
+        throw new AppError(
+          'platform_busy',
+          `The platform's ${provider.name} key is at the provider's own limit. Try again shortly, or add your own key in Settings > API Keys.`,
+          {
+            retryAfterMs: retryAfterMs(refusal.headers, clock.now()),
+          },
+        );
       case 'down': {
         const code = refusal.status === 408 || refusal.status === 504 ? 'provider_timeout' : 'provider_unreachable';
         throw new AppError(code, `${provider.name} has trouble at the moment (status ${refusal.status}). Try again shortly.`);
       }
       default:
-        throw new AppError('platform_unavailable', `The platform's ${provider.name} key does not work at the moment; the administrators have been told. You can add your own key in Settings > API Keys.`);
+        throw new AppError(
+          'platform_unavailable',
+          `The platform's ${provider.name} key does not work at the moment; the administrators have been told. You can add your own key in Settings > API Keys.`,
+        );
     }
   }
 
   /** An error of ours: the row, if there is one, says so before the caller hears of it. */
   async function closeFailed(request: AiRequest, journey: Journey, error: AppError): Promise<void> {
-    const networkFailed = error.code === 'provider_unreachable' || error.code === 'provider_timeout' || error.code === 'storage_unavailable';
+    const networkFailed =
+      error.code === 'provider_unreachable' || error.code === 'provider_timeout' || error.code === 'storage_unavailable';
     if (journey.place && networkFailed) {
       await limits.giveBack(request.caller.userId, journey.place);
       journey.row.slotAt = null;

@@ -84,7 +84,8 @@ export function createTap({ reader, dropUsageEvent, maxEventBytes = 1_048_576 }:
       if (lineEnd === -1) lineEnd = end;
       const stop = lineEnd > lineStart && bytes[lineEnd - 1] === carriageReturn ? lineEnd - 1 : lineEnd;
       // 'd' and 'e': the two fields that matter; comments, ids and retry times pass.
-      if (bytes[lineStart] === 0x64) data = data ? `${data}\n${fieldValue(bytes, 'data:', lineStart, stop)}` : fieldValue(bytes, 'data:', lineStart, stop);
+      if (bytes[lineStart] === 0x64)
+        data = data ? `${data}\n${fieldValue(bytes, 'data:', lineStart, stop)}` : fieldValue(bytes, 'data:', lineStart, stop);
       else if (bytes[lineStart] === 0x65) name = fieldValue(bytes, 'event:', lineStart, stop);
       lineStart = lineEnd + 1;
     }

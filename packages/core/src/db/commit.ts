@@ -76,7 +76,7 @@ function conflictError(cause: unknown): AppError {
 }
 
 export function storageError(cause: unknown): AppError {
-  return new AppError('storage_unavailable', 'The database cannot be written at the moment. Nothing was changed; please try again.', {
+  return new AppError('storage_unavailable', 'The database does not answer at the moment. Nothing was changed; please try again.', {
     cause,
   });
 }

@@ -7,7 +7,7 @@ import { drizzle as drizzlePg } from 'drizzle-orm/pg-proxy';
 import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
 import { AppError } from '../errors.ts';
 import type { Dialect } from './columns.ts';
-import { createGroupCommit, type Result, type Statement } from './commit.ts';
+import { createGroupCommit, type Result, type Statement, storageError } from './commit.ts';
 import type { Engine } from './engine.ts';
 import { migrate } from './migrate.ts';
 import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
@@ -130,7 +130,11 @@ async function openEngine({ url, pg, commitDelayMs }: DbOptions): Promise<Engine
 /** Drizzle over the engine: what reads is read at once, what writes goes through the group commit as a list of one. */
 function createOrm(engine: Engine, commit: (list: readonly Statement[]) => Promise<Result[]>): Orm {
   async function run(text: string, params: unknown[]): Promise<unknown[][]> {
-    if (engine.reads(text)) return engine.read(text, params);
+    try {
+      if (engine.reads(text)) return await engine.read(text, params);
+    } catch (cause) {
+      throw storageError(cause);
+    }
     const [result] = await commit([{ sql: text, params }]);
     return result?.rows ?? [];
   }

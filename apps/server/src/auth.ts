@@ -1,0 +1,316 @@
+/**
+ * People, their passwords and their sessions: better-auth, and the only file that knows it. It reads and writes through our
+ * tables; what it offers beyond auth/routes.ts is out of reach, and it is told everything that it would else take from the
+ * environment (whether a test runs, where it is reached, its secret), because some of its checks depend on that.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { AppError, Email, Password, toAppError } from '@synthstack/core';
+import { bumpGeneration, type Db, type Statement, statement } from '@synthstack/core/db';
+import type { Secret } from '@synthstack/core/secret';
+import { drizzleAdapter } from 'better-auth/adapters/drizzle';
+import { APIError } from 'better-auth/api';
+import { hashPassword, symmetricDecrypt, symmetricEncrypt } from 'better-auth/crypto';
+import { betterAuth } from 'better-auth/minimal';
+import { and, eq } from 'drizzle-orm';
+import { z } from 'zod';
+import { createAddressOf } from './auth/address.ts';
+import { createAttempts, createGate } from './auth/attempts.ts';
+import { createJwts } from './auth/jwt.ts';
+import { type AuthRoute, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
+import {
+  addressHeader,
+  disabledCode,
+  fromLibrary,
+  invalidInput,
+  readBody,
+  refusal,
+  sendJson,
+  sendProblem,
+  toLibrary,
+  wrongCredentials,
+} from './auth/wire.ts';
+import { type Clock, systemClock } from './ports/clock.ts';
+
+export { hashPassword } from 'better-auth/crypto';
+export { authRoutes } from './auth/routes.ts';
+
+export interface AuthParts {
+  db: Db;
+  /** Where browsers reach this server; `iss` and `aud` of access tokens, the only trusted origin, and https decides about Secure cookies. */
+  publicUrl: string;
+  secret: Secret;
+  /** A list of domains admits addresses at exactly these. Nobody proves yet that an address is theirs. */
+  signUp: 'closed' | 'open' | readonly string[];
+  clock?: Clock;
+  trustedProxies?: readonly string[];
+  /** False only where tests sign in faster than people do. */
+  rateLimit?: boolean;
+  onUserCreated?: (userId: string) => void | Promise<void>;
+  /** Hears of what went wrong on our side; the caller only gets a sentence. */
+  onError?: (error: AppError) => void;
+}
+
+export interface NewUser {
+  email: string;
+  name: string;
+  role: 'user' | 'admin';
+  /** Or the hash of one, made before. */
+  password: string | { hash: string };
+}
+
+export interface SessionRef {
+  userId: string;
+  sessionId: string;
+}
+
+/** What else must be written in the same breath as a new user. */
+interface Alongside {
+  before?: readonly Statement[];
+  after?: (userId: string) => readonly Statement[];
+}
+
+export type Auth = ReturnType<typeof createAuth>;
+
+export function createAuth(parts: AuthParts) {
+  const { db, signUp, clock = systemClock, trustedProxies = [], rateLimit = true, onUserCreated, onError } = parts;
+  const { user, session, account } = db.tables;
+  const publicUrl = parts.publicUrl.replace(/\/+$/, '');
+  const { origin } = new URL(publicUrl);
+  const library = createLibrary({ db, origin, secret: parts.secret, rateLimit, refuse: refuseDisabled });
+  const addressOf = createAddressOf(trustedProxies);
+  const attempts = rateLimit ? createAttempts(clock) : { take: () => undefined, forgive: () => undefined };
+  const gate = createGate(2, 64);
+  const key = parts.secret.expose();
+  const jwts = createJwts({
+    ...{ db, clock, publicUrl },
+    seal: (data) => symmetricEncrypt({ key, data }),
+    open: (data) => symmetricDecrypt({ key, data }),
+  });
+  const findLive = statement(
+    db.orm
+      .select({ userId: session.userId, expiresAt: session.expiresAt, disabledAt: user.disabledAt })
+      .from(session)
+      .innerJoin(user, eq(user.id, session.userId))
+      .where(eq(session.id, '')),
+  ).sql;
+
+  /** One look-up: the session is there, has not run out, and its user is not disabled. */
+  async function liveSession(sessionId: string): Promise<{ userId: string } | null> {
+    const [row] = await db.read({ sql: findLive, params: [sessionId] });
+    if (!row) return null;
+    const [userId, expiresAt, disabledAt] = row;
+    return disabledAt === null && Number(expiresAt) > clock.now() ? { userId: String(userId) } : null;
+  }
+
+  /** @returns whose page this is, by its cookie */
+  async function sessionOf({ cookie }: IncomingHttpHeaders): Promise<SessionRef | null> {
+    if (cookie === undefined) return null;
+    // Without `disableRefresh` the row would live on while the browser's cookie does not: only get-session sends a new one.
+    const found = await library.api.getSession({ headers: new Headers({ cookie }), query: { disableRefresh: true } });
+    const live = found && (await liveSession(found.session.id));
+    return live && { userId: live.userId, sessionId: found.session.id };
+  }
+
+  /** What a request with a user's id may know of that user. @returns null: no such user */
+  async function person(userId: string): Promise<{ isAdmin: boolean; disabled: boolean } | null> {
+    const [row] = await db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, userId));
+    return row ? { isAdmin: row.role === 'admin', disabled: row.disabledAt !== null } : null;
+  }
+
+  async function refuseDisabled(userId: string): Promise<void> {
+    if ((await person(userId))?.disabled !== false) throw new APIError('FORBIDDEN', { code: disabledCode });
+  }
+
+  async function hashOf(password: NewUser['password']): Promise<string> {
+    if (typeof password !== 'string') return password.hash;
+    const { password: checked } = parse(z.object({ password: Password }), { password });
+    return gate(() => hashPassword(checked));
+  }
+
+  const isTaken = async (email: string) => (await db.orm.select({ id: user.id }).from(user).where(eq(user.email, email))).length > 0;
+  const taken = () => new AppError('conflict', 'There is already an account with this e-mail address.');
+
+  /** @throws AppError `conflict`: the address has an account, or a `must` alongside was not met; `invalid_input` */
+  async function createUser(input: NewUser, { before = [], after = () => [] }: Alongside = {}): Promise<{ userId: string }> {
+    const { email, name } = parse(z.object({ email: Email, name: z.string().trim().min(1).max(100) }), input);
+    if (await isTaken(email)) throw taken();
+    const password = await hashOf(input.password);
+    const [userId, now] = [randomUUID(), new Date(clock.now())];
+    const times = { createdAt: now, updatedAt: now };
+    const credential = { id: randomUUID(), accountId: userId, providerId: 'credential', userId, password, ...times };
+    try {
+      await db.commit([
+        ...before,
+        statement(db.orm.insert(user).values({ id: userId, email, name, role: input.role, ...times })),
+        statement(db.orm.insert(account).values(credential)),
+        ...after(userId),
+        statement(bumpGeneration(db.orm, db.tables)),
+      ]);
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'conflict' && (await isTaken(email))) throw taken();
+      throw error;
+    }
+    await onUserCreated?.(userId);
+    return { userId };
+  }
+
+  /** A new password for someone, who is signed out everywhere. @throws AppError `not_found`, `invalid_input` */
+  async function setPassword(userId: string, password: NewUser['password']): Promise<void> {
+    if (!(await person(userId))) throw new AppError('not_found', 'There is no such account.');
+    const [hash, now] = [await hashOf(password), new Date(clock.now())];
+    const credential = { id: randomUUID(), accountId: userId, providerId: 'credential', userId, createdAt: now };
+    await db.commit([
+      statement(db.orm.delete(account).where(and(eq(account.userId, userId), eq(account.providerId, 'credential')))),
+      statement(db.orm.insert(account).values({ ...credential, password: hash, updatedAt: now })),
+      statement(db.orm.delete(session).where(eq(session.userId, userId))),
+      statement(bumpGeneration(db.orm, db.tables)),
+    ]);
+  }
+
+  /**
+   * Checks a password and opens a session, as the page does, but without a cookie.
+   * @throws AppError `unauthenticated`, with one sentence for an unknown user and a wrong password; `forbidden`: right, but disabled;
+   *   `limit_reached`, `busy`
+   */
+  async function signIn(email: string, password: string, from: { ip?: string; userAgent?: string } = {}): Promise<SessionRef> {
+    const { ip = '', userAgent = '' } = from;
+    attempts.take(email, ip);
+    const headers = new Headers({ [addressHeader]: ip, 'user-agent': userAgent.slice(0, 512) });
+    const opened = await gate(() => library.api.signInEmail({ body: { email, password }, headers })).catch(rethrow);
+    attempts.forgive(email, ip);
+    const [row] = await db.orm.select({ id: session.id }).from(session).where(eq(session.token, opened.token));
+    if (!row) throw wrongCredentials();
+    return { userId: opened.user.id, sessionId: row.id };
+  }
+
+  async function selfSignUp(req: IncomingMessage, body: z.infer<typeof SignUp>): Promise<Response> {
+    const { email, password } = body;
+    const domain = email.slice(email.lastIndexOf('@') + 1);
+    if (typeof signUp !== 'string' && !signUp.includes(domain))
+      throw new AppError('forbidden', `Only addresses at ${signUp.join(', ')} can sign up here.`);
+    // Else a stranger could be the first user, and the console's link, which makes the administrator, would no longer work.
+    if ((await db.orm.select({ id: user.id }).from(user).limit(1)).length === 0)
+      throw new AppError('forbidden', 'This server is not set up yet: open the link that its console prints.');
+    attempts.take(email, addressOf(req));
+    await createUser({ ...body, role: 'user' });
+    const { headers } = toLibrary(req, { url: origin, address: addressOf(req), body: {}, withCookies: false });
+    return gate(() => library.api.signInEmail({ body: { email, password }, headers, asResponse: true }));
+  }
+
+  async function toTheLibrary(req: IncomingMessage, route: AuthRoute, body: unknown, current: SessionRef | null): Promise<Response> {
+    const run = () =>
+      library.handler(toLibrary(req, { url: origin + route.path, address: addressOf(req), body, withCookies: current !== null }));
+    if (!route.hashes) return run();
+    // One count for each account, whoever it is that tries to find its password out.
+    const tried = current ? `user ${current.userId}` : (body as z.infer<typeof SignIn>).email;
+    attempts.take(tried, addressOf(req));
+    const answer = await gate(run);
+    if (answer.ok) attempts.forgive(tried, addressOf(req));
+    return answer;
+  }
+
+  async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const route = routeOf(req.method, req.url);
+    if (!route || (route.when === 'sign_up' && signUp === 'closed')) throw new AppError('not_found', 'There is nothing here.');
+    if (route.path === '/api/auth/jwks') return sendJson(res, JSON.stringify(await jwts.publicKeys()));
+    refuseForeignPages(req, origin);
+    const current = await sessionOf(req.headers);
+    if (route.access === 'signed_in' && !current) throw new AppError('unauthenticated', 'Sign in first.');
+    const body = route.body && (await readBody(req, route.body));
+    if (route.when === 'sign_up') return fromLibrary(res, await selfSignUp(req, body as z.infer<typeof SignUp>));
+    // The library would say that this succeeded even where the database could not be written.
+    if (route.path === '/api/auth/sign-out' && current) await db.orm.delete(session).where(eq(session.id, current.sessionId));
+    // A new sign-in owes nothing to the session before it.
+    return fromLibrary(res, await toTheLibrary(req, route, body, route.path === '/api/auth/sign-in/email' ? null : current));
+  }
+
+  return {
+    ...{ liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
+    issueJwt: jwts.issue,
+    verifyJwt: jwts.verify,
+    /** Answers every request to /api/auth/*; never rejects. */
+    async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
+      try {
+        await answer(req, res).catch(rethrow);
+      } catch (thrown) {
+        const error = toAppError(thrown);
+        if (error.form.http >= 500) onError?.(error);
+        sendProblem(req, res, error);
+      }
+    },
+  };
+}
+
+interface LibraryParts {
+  db: Db;
+  origin: string;
+  secret: Secret;
+  rateLimit: boolean;
+  /** Throws if this user may have no session. */
+  refuse: (userId: string) => Promise<void>;
+}
+
+function createLibrary({ db, origin, secret, rateLimit, refuse }: LibraryParts) {
+  const { user, session, account, verification } = db.tables;
+  const ours = { type: 'string', required: false, input: false } as const;
+  const theirs = { type: 'string', required: false } as const;
+  return betterAuth({
+    baseURL: origin,
+    basePath: '/api/auth',
+    // In this form BETTER_AUTH_SECRETS of the environment cannot take its place.
+    secrets: [{ version: 1, value: secret.expose() }],
+    trustedOrigins: [origin],
+    database: drizzleAdapter(db.orm as unknown as Record<string, unknown>, {
+      provider: db.dialect === 'sqlite' ? 'sqlite' : 'pg',
+      schema: { user, session, account, verification },
+    }),
+    // Accounts are made by `createUser`, in one write with all that belongs to them.
+    emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 128 },
+    user: {
+      additionalFields: {
+        role: ours,
+        disabledAt: { type: 'date', required: false, input: false, returned: false },
+        timezone: theirs,
+        locale: theirs,
+      },
+    },
+    // Nothing in our list needs a session younger than a day, and the list of one's sessions must open at any time.
+    session: { expiresIn: 7 * 86_400, updateAge: 86_400, freshAge: 0 },
+    databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId) } } },
+    rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false } },
+    advanced: {
+      cookiePrefix: 'byok',
+      useSecureCookies: origin.startsWith('https://'),
+      database: { generateId: () => randomUUID() },
+      ipAddress: { ipAddressHeaders: [addressHeader] },
+      // Both are off by default where NODE_ENV or TEST say that a test runs.
+      disableOriginCheck: false,
+      disableCSRFCheck: false,
+    },
+    telemetry: { enabled: false },
+    logger: { disabled: true },
+    // Else it prints what it did not expect to the console, the parameters of SQL statements included.
+    onAPIError: { throw: true },
+  });
+}
+
+/** Stricter than the library, which would also believe origins that the environment names. */
+function refuseForeignPages(req: IncomingMessage, origin: string): void {
+  const foreign = req.headers.origin !== undefined && req.headers.origin !== origin;
+  if (req.method !== 'GET' && (foreign || req.headers['sec-fetch-site'] === 'cross-site'))
+    throw new AppError('forbidden', 'This request does not come from a page of this server.');
+}
+
+/** The library's refusals as ours; an AppError of the database may be wrapped in an error of drizzle's. */
+function rethrow(thrown: unknown): never {
+  if (thrown instanceof APIError) throw refusal(thrown.statusCode, thrown.body?.code, { cause: thrown });
+  for (let error = thrown; error instanceof Error; error = error.cause) if (error instanceof AppError) throw error;
+  throw thrown;
+}
+
+function parse<T>(schema: z.ZodType<T>, input: unknown): T {
+  const parsed = schema.safeParse(input);
+  if (!parsed.success) throw invalidInput(parsed.error);
+  return parsed.data;
+}

@@ -1,0 +1,84 @@
+/**
+ * All that answers under /api/auth. What is not in this table does not exist, whatever the library behind it could do; and
+ * of a body only what its schema names gets through, so that no column can be set by a field that nobody thought of.
+ */
+import { Email, Password } from '@synthstack/core';
+import { z } from 'zod';
+
+const Nothing = z.strictObject({});
+const CurrentPassword = z.string({ error: 'Enter the password.' }).min(1, 'Enter the password.').max(128, 'At most 128 characters.');
+const Name = z
+  .string({ error: 'Enter your name.' })
+  .trim()
+  .min(1, 'Enter your name.')
+  .max(100, 'At most 100 characters.')
+  // PostgreSQL takes no NUL, and nobody's name has a line end in it.
+  .regex(/^\P{Cc}*$/u, 'Leave control characters out.');
+const SessionToken = z.string().regex(/^[\w-]{1,128}$/, 'This is not the token of a session.');
+
+export const SignIn = z.strictObject({ email: Email, password: CurrentPassword, rememberMe: z.boolean().optional() });
+export const SignUp = z.strictObject({ name: Name, email: Email, password: Password });
+const ChangePassword = z
+  .strictObject({ currentPassword: CurrentPassword, newPassword: Password, revokeOtherSessions: z.boolean().optional() })
+  // Whoever changes a password wants everyone else out, whatever the page says.
+  .transform((body) => ({ ...body, revokeOtherSessions: true }));
+const UpdateUser = z
+  .strictObject({
+    name: Name.optional(),
+    timezone: z.string().max(64).refine(isTimezone, 'Use the name of a time zone such as Europe/Berlin.').nullish(),
+    locale: z.string().max(35).refine(isLocale, 'Use a language such as en or de-AT.').nullish(),
+  })
+  .refine((body) => Object.keys(body).length > 0, 'Name what should change: name, timezone or locale.');
+
+interface Route {
+  method: 'GET' | 'POST';
+  path: string;
+  /** Who gets more than a refusal. */
+  access: 'anyone' | 'signed_in';
+  /** Only where people may sign themselves up. */
+  when?: 'sign_up';
+  body?: z.ZodType;
+  /** It hashes a password, so only a few run at once. */
+  hashes?: true;
+}
+
+export const authRoutes = [
+  { method: 'POST', path: '/api/auth/sign-in/email', access: 'anyone', body: SignIn, hashes: true },
+  { method: 'POST', path: '/api/auth/sign-up/email', access: 'anyone', body: SignUp, when: 'sign_up' },
+  { method: 'POST', path: '/api/auth/sign-out', access: 'anyone', body: Nothing },
+  { method: 'GET', path: '/api/auth/get-session', access: 'anyone' },
+  { method: 'GET', path: '/api/auth/list-sessions', access: 'signed_in' },
+  { method: 'POST', path: '/api/auth/revoke-session', access: 'signed_in', body: z.strictObject({ token: SessionToken }) },
+  { method: 'POST', path: '/api/auth/revoke-sessions', access: 'signed_in', body: Nothing },
+  { method: 'POST', path: '/api/auth/revoke-other-sessions', access: 'signed_in', body: Nothing },
+  { method: 'POST', path: '/api/auth/change-password', access: 'signed_in', body: ChangePassword, hashes: true },
+  { method: 'POST', path: '/api/auth/update-user', access: 'signed_in', body: UpdateUser },
+  { method: 'GET', path: '/api/auth/jwks', access: 'anyone' },
+  { method: 'GET', path: '/api/auth/ok', access: 'anyone' },
+] as const satisfies readonly Route[];
+
+export type AuthRoute = Route;
+
+const byName = new Map<string, Route>(authRoutes.map((route) => [`${route.method} ${route.path}`, route]));
+
+/** The exact path or nothing: no trailing slash, no encoding, no case. The query is not read. */
+export function routeOf(method: string | undefined, url: string | undefined): Route | null {
+  const [path = ''] = (url ?? '').split('?');
+  return byName.get(`${method} ${path}`) ?? null;
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }));
+  } catch {
+    return false;
+  }
+}
+
+function isLocale(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * Who is asking: a gateway token, an access token or a page's cookie, turned into a user with a plan. What the database said
+ * is kept until the generation moves, in whatever process; what time can change is asked of the clock at every use.
+ */
+import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { AppError, type TokenScope } from '@synthstack/core';
+import { type Db, statement } from '@synthstack/core/db';
+import type { Auth } from './auth.ts';
+import { type EffectivePlan, effectivePlan, type PlanRow, type Plans } from './plans.ts';
+import type { Clock } from './ports/clock.ts';
+import { type Tokens, tokenPrefix } from './tokens.ts';
+
+const maxCredentialLength = 4_096;
+const maxRemembered = 10_000;
+const allScopes: readonly TokenScope[] = ['gateway', 'manage'];
+
+export interface Caller {
+  userId: string;
+  isAdmin: boolean;
+  plan: EffectivePlan;
+  via: 'token' | 'jwt' | 'cookie';
+  /** The gateway token's, where one was used. */
+  tokenId: string | null;
+  /** The session's, behind an access token or a cookie. */
+  sessionId: string | null;
+  /** Access tokens and cookies may do all that their user may. */
+  scopes: readonly TokenScope[];
+}
+
+export interface CallersParts {
+  db: Db;
+  clock: Clock;
+  tokens: Pick<Tokens, 'find' | 'touch'>;
+  auth: Pick<Auth, 'verifyJwt' | 'liveSession' | 'sessionOf' | 'person'>;
+  plans: Pick<Plans, 'row'>;
+}
+
+interface Person {
+  isAdmin: boolean;
+  planRow: PlanRow | undefined;
+}
+
+/** What is known of a credential for as long as the generation stands. */
+interface Known extends Person {
+  userId: string;
+  via: 'token' | 'jwt';
+  tokenId: string | null;
+  sessionId: string | null;
+  scopes: readonly TokenScope[];
+  expiresAtMs: number;
+}
+
+export type Callers = ReturnType<typeof createCallers>;
+
+export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) {
+  const readGeneration = statement(db.orm.select({ value: db.tables.generation.value }).from(db.tables.generation));
+  /** SHA-256 of a credential -> what it stands for. */
+  const cache = new Map<string, Known>();
+  let seen: unknown;
+
+  async function personOf(userId: string): Promise<Person> {
+    const [person, planRow] = [await auth.person(userId), await plans.row(userId)];
+    if (!person) throw badCredential();
+    if (person.disabled) throw new AppError('unauthenticated', 'This account is disabled. Ask an administrator of this server.');
+    return { isAdmin: person.isAdmin, planRow };
+  }
+
+  async function look(credential: string): Promise<Known | null> {
+    if (credential.startsWith(tokenPrefix)) {
+      const token = await tokens.find(credential);
+      if (!token) return null;
+      const { tokenId, userId, scopes, expiresAt } = token;
+      const expiresAtMs = expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
+      return { ...(await personOf(userId)), userId, via: 'token', tokenId, sessionId: null, scopes, expiresAtMs };
+    }
+    const jwt = await auth.verifyJwt(credential);
+    if (!jwt) return null;
+    const { userId, sessionId, expiresAt } = jwt;
+    return {
+      ...(await personOf(userId)),
+      userId,
+      via: 'jwt',
+      tokenId: null,
+      sessionId,
+      scopes: allScopes,
+      expiresAtMs: expiresAt.getTime(),
+    };
+  }
+
+  async function remember(key: string, credential: string, generation: unknown): Promise<Known> {
+    const known = await look(credential);
+    if (!known) throw badCredential();
+    // What was read before the generation moved must not outlive the cache that it was read for.
+    if (generation === seen) {
+      const [oldest] = cache.keys();
+      if (cache.size >= maxRemembered && oldest !== undefined) cache.delete(oldest);
+      cache.set(key, known);
+    }
+    return known;
+  }
+
+  return {
+    /**
+     * For the gateway and REST: `Authorization: Bearer` or `x-api-key`.
+     * @throws AppError `unauthenticated`: none, or not a good one; `invalid_input`: two different ones
+     */
+    async identify(headers: IncomingHttpHeaders): Promise<Caller> {
+      const credential = credentialOf(headers);
+      const rows = db.read(readGeneration);
+      // On SQLite the answer is there already: waiting for it anyway would cost each request a turn.
+      const generation = (Array.isArray(rows) ? rows : await rows)[0]?.[0];
+      if (generation !== seen) {
+        cache.clear();
+        seen = generation;
+      }
+      const key = hash('sha256', credential);
+      const known = cache.get(key) ?? (await remember(key, credential, generation));
+      if (known.expiresAtMs <= clock.now()) {
+        cache.delete(key);
+        throw badCredential();
+      }
+      if (known.tokenId !== null) tokens.touch(known.tokenId);
+      else if ((await auth.liveSession(known.sessionId ?? ''))?.userId !== known.userId) throw badCredential();
+      return toCaller(known, clock.now());
+    },
+
+    /** For tRPC from the page: its cookie. @returns null: not signed in */
+    async identifyPage(headers: IncomingHttpHeaders): Promise<Caller | null> {
+      const session = await auth.sessionOf(headers);
+      if (!session) return null;
+      const person = await personOf(session.userId);
+      return toCaller({ ...person, ...session, via: 'cookie', tokenId: null, scopes: allScopes }, clock.now());
+    },
+  };
+}
+
+function toCaller(known: Person & Omit<Caller, 'plan'>, nowMs: number): Caller {
+  const { userId, isAdmin, planRow, via, tokenId, sessionId, scopes } = known;
+  return { userId, isAdmin, plan: effectivePlan(planRow, nowMs), via, tokenId, sessionId, scopes };
+}
+
+/** OpenAI's SDK sends the one header, Anthropic's the other, and some send the same in both. */
+function credentialOf({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string {
+  const bearer = authorization === undefined ? undefined : bearerOf(authorization);
+  if (bearer !== undefined && apiKey !== undefined && bearer !== apiKey)
+    throw new AppError('invalid_input', 'Send one credential: Authorization and x-api-key hold different ones.');
+  const credential = bearer ?? apiKey;
+  if (credential === undefined || credential === '')
+    throw new AppError('unauthenticated', 'Send a gateway token as "Authorization: Bearer byok_..." or as x-api-key.');
+  if (typeof credential !== 'string' || credential.length > maxCredentialLength) throw badCredential();
+  return credential;
+}
+
+/** The scheme is case-insensitive (RFC 9110, 11.1). Another scheme is a credential too, only not one of ours. */
+function bearerOf(authorization: string): string {
+  const isBearer = authorization.length > 6 && authorization.slice(0, 7).toLowerCase() === 'bearer ';
+  return isBearer ? authorization.slice(7).trim() : authorization;
+}
+
+const badCredential = () => new AppError('unauthenticated', 'This token is not valid: it is unknown, revoked or expired.');

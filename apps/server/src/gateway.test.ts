@@ -1,0 +1,141 @@
+import Anthropic from '@anthropic-ai/sdk';
+import OpenAI from 'openai';
+import { expect, test } from 'vitest';
+import { testApp } from '../test/app.ts';
+import { findPlanted } from '../test/planted.ts';
+
+const messages = [{ role: 'user' as const, content: 'Say hello' }];
+
+test("OpenAI's client is answered with the person's own key, and the usage is counted", async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const { data, response } = await app.openai(ada).chat.completions.create({ model: 'gpt-4o-mini', messages }).withResponse();
+  expect(data.choices[0]?.message.content).toBeTruthy();
+  expect(response.headers.get('x-byok-key-source')).toBe('user');
+  expect(response.headers.get('x-byok-request-id')).toMatch(/^req_/);
+  const upstream = app.provider.requests.at(-1);
+  expect(upstream?.headers.authorization).toBe(`Bearer ${ada.secrets.openai}`);
+  const [row] = await app.requests();
+  expect(row).toMatchObject({
+    state: 'done',
+    status: 200,
+    source: 'user',
+    inputTokens: upstream?.truth?.inputTokens,
+    outputTokens: upstream?.truth?.outputTokens,
+    estimated: false,
+  });
+  expect(row?.costNanoUsd).toBeGreaterThan(0);
+  expect(await app.keysOf(ada)).toMatchObject([{ totalRequests: 1, totalTokens: upstream?.truth?.totalTokens }]);
+});
+
+test("OpenAI's client streams, and does not see the usage event that it did not ask for", async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const chunks = [];
+  for await (const chunk of await app.openai(ada).chat.completions.create({ model: 'gpt-4o-mini', messages, stream: true }))
+    chunks.push(chunk);
+  expect(chunks.length).toBeGreaterThan(2);
+  expect(chunks.every((chunk) => chunk.choices.length > 0)).toBe(true);
+  const [row] = await app.requests();
+  expect(row).toMatchObject({
+    state: 'done',
+    streamed: true,
+    estimated: false,
+    outputTokens: app.provider.requests.at(-1)?.truth?.outputTokens,
+  });
+});
+
+test("OpenAI's client gets the usage event that it asked for", async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const chunks = [];
+  const stream = await app
+    .openai(ada)
+    .chat.completions.create({ model: 'gpt-4o-mini', messages, stream: true, stream_options: { include_usage: true } });
+  for await (const chunk of stream) chunks.push(chunk);
+  expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { total_tokens: app.provider.requests.at(-1)?.truth?.totalTokens } });
+});
+
+test("Anthropic's client is answered with the person's own key, plain and streaming", async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { anthropic: 'good' } });
+  const request = { model: 'claude-haiku-4-5', max_tokens: 100, messages };
+  const plain = await app.anthropic(ada).messages.create(request);
+  expect(plain.content[0]).toMatchObject({ type: 'text' });
+  const streamed = await app.anthropic(ada).messages.stream(request).finalMessage();
+  expect(streamed.usage.output_tokens).toBe(app.provider.requests.at(-1)?.truth?.outputTokens);
+  expect(app.provider.requests.at(-1)?.headers['x-api-key']).toBe(ada.secrets.anthropic);
+  expect(app.provider.requests.at(-1)?.headers.authorization).toBeUndefined();
+  const rows = await app.requests();
+  expect(rows).toMatchObject([
+    { state: 'done', source: 'user', provider: 'anthropic', streamed: false },
+    { state: 'done', source: 'user', provider: 'anthropic', streamed: true },
+  ]);
+  for (const [i, row] of rows.entries()) expect(row.totalTokens).toBe(app.provider.requests.at(i - 2)?.truth?.totalTokens);
+});
+
+test('a revoked key falls back to the platform key and tells its owner', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  const ada = await app.person({ keys: { openai: 'revoked' } });
+  const res = await app.chat(ada, 'hello');
+  expect(res.status).toBe(200);
+  expect(res.headers.get('x-byok-key-source')).toBe('platform');
+  expect(res.headers.get('x-byok-fallback-reason')).toBe('bad_key');
+  expect(res.headers.get('ratelimit')).toContain('"minute";r=99');
+  expect(await app.keysOf(ada)).toMatchObject([{ status: 'invalid', isValid: false, totalRequests: 0 }]);
+  expect(await app.requests()).toMatchObject([{ source: 'platform', fallbackReason: 'bad_key', keyId: null }]);
+  expect((await app.app.notices.list(ada.id)).map((notice) => notice.kind).sort()).toEqual(['fallback_used', 'key_invalid']);
+});
+
+test("without a platform key the provider's own refusal is returned unchanged", async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'revoked' } });
+  await expect(app.openai(ada).chat.completions.create({ model: 'gpt-4o-mini', messages })).rejects.toBeInstanceOf(
+    OpenAI.AuthenticationError,
+  );
+  const again = await app.chat(ada, 'hello');
+  expect(again.status).toBe(403);
+  expect(await again.json()).toMatchObject({ error: { code: 'key_unusable' } });
+  expect(again.headers.get('x-should-retry')).toBe('false');
+});
+
+test('the platform path admits exactly as many as the tier allows, and says how to go on', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  const bob = await app.person({ tier: 'community' });
+  const answers = await Promise.all(Array.from({ length: 40 }, () => app.chat(bob, 'hello')));
+  expect(answers.filter((res) => res.status === 200)).toHaveLength(10);
+  const refused = answers.find((res) => res.status === 429);
+  expect(Number(refused?.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(await refused?.json()).toMatchObject({
+    error: { code: 'limit_reached', message: expect.stringContaining('10 requests a minute') },
+  });
+  app.clock.advance(60_000);
+  expect((await app.chat(bob, 'hello')).status).toBe(200);
+});
+
+test('the planted key and token are in no log, answer, error or file', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  const ada = await app.person({ keys: { openai: 'good', anthropic: 'good' } });
+  const texts = [];
+  for (const path of ['/v1/chat/completions', '/v1/messages', '/v1/nope', '/api/v1/api-keys', '/api/v1/api-keys/usage']) {
+    texts.push(
+      await (await app.fetch(ada, path)).text(),
+      await (await app.fetch(ada, path, { json: { model: 'gpt-4o-mini', messages } })).text(),
+    );
+  }
+  const written = Buffer.concat([app.everythingWritten(), Buffer.from(texts.join('\n'))]);
+  for (const secret of [ada.secrets.openai, ada.secrets.anthropic, ada.token, app.platformSecrets.openai]) {
+    expect(findPlanted(secret ?? '', written)).toEqual([]);
+  }
+  expect(written.length).toBeGreaterThan(10_000);
+});
+
+test('errors of both clients are those of their own provider', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good', anthropic: 'good' } });
+  const stranger = { ...ada, token: 'byok_nothing' };
+  await expect(app.openai(stranger).models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+  await expect(app.anthropic(stranger).messages.create({ model: 'claude-haiku-4-5', max_tokens: 5, messages })).rejects.toBeInstanceOf(
+    Anthropic.AuthenticationError,
+  );
+});

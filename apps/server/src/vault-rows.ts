@@ -1,0 +1,150 @@
+/** The rows of provider keys as the vault reads them: sealing, opening, and what people may see of them. */
+import { AppError, type KeyStatus, type KeyView, type ProviderId, toUsd } from '@synthstack/core';
+import type { Db, Tables } from '@synthstack/core/db';
+import type { Keyring, Purpose, Sealed } from '@synthstack/core/keyring';
+import { Secret } from '@synthstack/core/secret';
+import { and, asc, eq, type SQL } from 'drizzle-orm';
+import type { StoredStatus } from './vault-status.ts';
+
+/** The owner of the operator's own keys. */
+export const platform = 'platform';
+
+/** Where a key lies: one row a place. */
+export interface KeyPlace {
+  /** A user's id, or `platform`. */
+  owner: string;
+  provider: ProviderId;
+  /** 0, until an operator may have several keys of a provider. */
+  position: number;
+}
+
+/** A key as it is stored, still sealed: what the gateway keeps in its cache. */
+export interface StoredKey extends KeyPlace {
+  /** A UUID, new with each replacement. */
+  id: string;
+  keyHint: string;
+  sealed: Sealed;
+  /** `unreadable` where no master key of this process opened it when it was read. */
+  status: KeyStatus;
+  isActive: boolean;
+  /** Use the platform's key when this one does not work. */
+  fallback: boolean;
+  lastError: string | null;
+  retryAt: Date | null;
+  retries: number;
+  lastTestedAt: Date | null;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** A platform key that the operator gave in the environment: it has no row. */
+export interface EnvironmentKey {
+  owner: typeof platform;
+  provider: ProviderId;
+  keyHint: string;
+  environment: Secret;
+}
+
+/** What `use` lends and `report` is about. */
+export type UsableKey = StoredKey | EnvironmentKey;
+
+type Row = Tables['providerKey']['$inferSelect'];
+type Totals = Tables['keyTotals']['$inferSelect'];
+
+export type KeyRows = ReturnType<typeof createKeyRows>;
+
+export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
+  const { providerKey, keyTotals } = db.tables;
+
+  const places = (place: KeyPlace) =>
+    and(eq(providerKey.owner, place.owner), eq(providerKey.provider, place.provider), eq(providerKey.position, place.position));
+
+  async function read(where: SQL | undefined): Promise<StoredKey[]> {
+    const rows = await db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.position));
+    return rows.map((row) => {
+      const key = storedKey(row);
+      return opens(key) ? key : { ...key, status: 'unreadable' };
+    });
+  }
+
+  /** @throws AppError `key_unusable` */
+  function open(key: StoredKey): Secret {
+    const plaintext = keyring.open(purposeOf(key.owner), contextOf(key), key.sealed);
+    const secret = new Secret(plaintext.toString('utf8'));
+    plaintext.fill(0);
+    return secret;
+  }
+
+  function opens(key: StoredKey): boolean {
+    return whyUnreadable(key) === null;
+  }
+
+  function whyUnreadable(key: StoredKey): string | null {
+    try {
+      keyring.open(purposeOf(key.owner), contextOf(key), key.sealed).fill(0);
+      return null;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'key_unusable') return error.message;
+      throw error;
+    }
+  }
+
+  return {
+    read,
+    open,
+    ofOwner: (owner: string): Promise<StoredKey[]> => read(eq(providerKey.owner, owner)),
+
+    /** @throws AppError `not_found`: the same for no such key and for someone else's */
+    async mine(owner: string, id: string): Promise<StoredKey> {
+      const [key] = await read(and(eq(providerKey.id, id), eq(providerKey.owner, owner)));
+      if (!key) throw new AppError('not_found', 'There is no such key.');
+      return key;
+    },
+
+    async at(place: KeyPlace): Promise<StoredKey | null> {
+      const [key] = await read(places(place));
+      return key ?? null;
+    },
+
+    seal: (place: KeyPlace, id: string, secret: Secret): Sealed =>
+      keyring.seal(purposeOf(place.owner), contextOf({ ...place, id }), secret.expose()),
+
+    async views(keys: readonly StoredKey[]): Promise<KeyView[]> {
+      const owner = keys[0]?.owner;
+      if (owner === undefined) return [];
+      const totals = await db.orm.select().from(keyTotals).where(eq(keyTotals.owner, owner));
+      return keys.map((key) => {
+        const sum = totals.find((one) => one.provider === key.provider && one.position === key.position);
+        return view(key, sum, key.status === 'unreadable' ? whyUnreadable(key) : key.lastError);
+      });
+    },
+  };
+}
+
+const purposeOf = (owner: string): Purpose => (owner === platform ? 'platform-key' : 'provider-key');
+const contextOf = ({ owner, provider, id }: { owner: string; provider: string; id: string }): string[] => [owner, provider, id];
+
+function storedKey({ encryptedBlob, nonce, masterKeyId, version: _version, ...row }: Row): StoredKey & { status: StoredStatus } {
+  return { ...row, sealed: { masterKeyId, nonce, encryptedBlob } };
+}
+
+function view(key: StoredKey, totals: Totals | undefined, lastError: string | null): KeyView {
+  const { id, provider, keyHint, status, isActive, fallback, lastTestedAt, createdAt } = key;
+  return {
+    id,
+    provider,
+    keyHint,
+    status,
+    isValid: status === 'valid',
+    isActive,
+    fallback,
+    lastError,
+    totalRequests: totals?.requests ?? 0,
+    totalTokens: totals?.totalTokens ?? 0,
+    estimatedCostUsd: toUsd(totals?.costNanoUsd ?? 0),
+    unpricedRequests: totals?.unpricedRequests ?? 0,
+    lastUsedAt: totals?.lastUsedAt == null ? null : new Date(totals.lastUsedAt).toISOString(),
+    lastTestedAt: lastTestedAt?.toISOString() ?? null,
+    createdAt: createdAt.toISOString(),
+  };
+}

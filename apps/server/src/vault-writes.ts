@@ -1,0 +1,174 @@
+/** The writes of the vault that touch a sealed key: each one list, so that a key, its audit row and the caches' signal stand or fall together. */
+import { randomUUID } from 'node:crypto';
+import { AppError } from '@synthstack/core';
+import { atomically, bumpGeneration, type Db, must, type Statement } from '@synthstack/core/db';
+import type { Secret } from '@synthstack/core/secret';
+import { and, DrizzleQueryError, eq, type SQL } from 'drizzle-orm';
+import type { AuditEntry } from './audit.ts';
+import type { Clock } from './ports/clock.ts';
+import type { CheckResult } from './providers/provider.ts';
+import type { MasterKeys } from './vault-master-keys.ts';
+import type { KeyPlace, KeyRows, StoredKey } from './vault-rows.ts';
+import { afterCheck, standing } from './vault-status.ts';
+
+export interface KeyWriteParts {
+  db: Db;
+  rows: KeyRows;
+  masterKeys: MasterKeys;
+  clock: Clock;
+  audit(entry: AuditEntry): Statement;
+}
+
+export type KeyWrites = ReturnType<typeof createKeyWrites>;
+
+export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWriteParts) {
+  const { providerKey } = db.tables;
+  const inTurn = createTurns();
+  const scrub = createScrub(db);
+
+  /** The row as it was used; once it is replaced, nothing. */
+  const current = (key: StoredKey): SQL | undefined => and(eq(providerKey.id, key.id), eq(providerKey.nonce, key.sealed.nonce));
+
+  async function putOnce(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<[StoredKey, StoredKey | null]> {
+    const before = await rows.at(place);
+    const id = randomUUID();
+    const sealed = rows.seal(place, id, secret);
+    const counted = await masterKeys.countSeal();
+    const now = new Date(clock.now());
+    const shown = { ...place, id, keyHint: secret.hint, isActive: true, fallback: before?.fallback ?? true };
+    const times = { lastTestedAt: now, createdAt: now, updatedAt: now };
+    const key = { ...shown, ...standing(result, now.getTime()), ...times };
+    const detail = { keyId: id, provider: place.provider, status: key.status, ...(before && { replaces: before.id }) };
+    await atomically(db, (tx, t) => [
+      // `fallback` is kept, so it must still be what was read.
+      ...(before ? [must(tx.delete(t.providerKey).where(and(current(before), eq(t.providerKey.fallback, before.fallback))))] : []),
+      tx.insert(t.providerKey).values({ ...key, ...sealed }),
+      ...counted,
+      audit({ actor, subject: place.owner, action: before ? 'key.replaced' : 'key.saved', detail }),
+      bumpGeneration(tx, t),
+    ]);
+    return [{ ...key, sealed }, before];
+  }
+
+  return {
+    current,
+    scrub,
+
+    /**
+     * Seals and stores a key, in the place of the one that is there.
+     * @throws AppError `storage_unavailable`: nothing was saved
+     */
+    async put(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<StoredKey> {
+      // One at a time for a place: what came between would make each try again. A nonce that was used before is tried again too.
+      const name = JSON.stringify([place.owner, place.provider, place.position]);
+      const put = () => untilUndisturbed(() => putOnce(place, secret, result, actor));
+      const [key, before] = await inTurn(name, put).catch((error: unknown) => {
+        throw isStorage(error) ? notSaved(error) : error;
+      });
+      if (before) await scrub.now();
+      return key;
+    },
+
+    /**
+     * Writes what a check of a stored key has shown.
+     * @param also  the statements that belong to it, made from whether the status changed
+     * @throws AppError `conflict`: the key was replaced or removed meanwhile
+     */
+    learn(key: StoredKey, result: CheckResult, also: (changed: boolean) => readonly Statement[]): Promise<void> {
+      return untilUndisturbed(async () => {
+        const [now] = await rows.read(current(key));
+        if (!now) throw new AppError('conflict', 'This key was replaced or removed while it was being checked. Look again.');
+        const at = new Date(clock.now());
+        const change = afterCheck(now.status, result, at.getTime());
+        const changed = change.status !== undefined;
+        await atomically(db, (tx, t) => [
+          must(
+            tx
+              .update(t.providerKey)
+              .set({ ...change, lastTestedAt: at, updatedAt: at })
+              .where(and(current(key), eq(t.providerKey.retries, now.retries), ...storedStatusIs(now))),
+          ),
+          ...also(changed),
+          ...(changed ? [bumpGeneration(tx, t)] : []),
+        ]);
+      });
+    },
+  };
+
+  function storedStatusIs(key: StoredKey): SQL[] {
+    return key.status === 'unreadable' ? [] : [eq(providerKey.status, key.status)];
+  }
+}
+
+/** Runs `attempt` again, from its reading on, where somebody else's write came between. */
+export async function untilUndisturbed<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let left = 5; ; left -= 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (left === 0 || !isConflict(error)) throw error;
+    }
+  }
+}
+
+export function isConflict(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'conflict';
+}
+
+/** Drizzle's error holds the statement's parameters; it goes no further than this. */
+function isStorage(error: unknown): boolean {
+  return error instanceof DrizzleQueryError || (error instanceof AppError && error.code === 'storage_unavailable');
+}
+
+function notSaved(error: unknown): AppError {
+  if (error instanceof AppError && error.message.includes('Nothing was saved')) return error;
+  const cause = error instanceof DrizzleQueryError ? error.cause : error;
+  return new AppError('storage_unavailable', 'The database cannot be written at the moment. Nothing was saved; please try again.', {
+    cause,
+  });
+}
+
+/** Lets one at a time through for each name, in order of arrival. */
+function createTurns() {
+  const last = new Map<string, Promise<void>>();
+  return function inTurn<T>(name: string, fn: () => Promise<T>): Promise<T> {
+    const turn = (last.get(name) ?? Promise.resolve()).then(fn);
+    const over = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    last.set(name, over);
+    over.then(() => {
+      if (last.get(name) === over) last.delete(name);
+    });
+    return turn;
+  };
+}
+
+/**
+ * Takes deleted ciphertext out of the files. A round that has begun may have missed the caller's row, so callers wait for the next one,
+ * which all who come meanwhile share. A failed round fails nobody's write, which is on disk already: it is owed.
+ */
+function createScrub(db: Db) {
+  let last: Promise<void> = Promise.resolve();
+  let next: Promise<void> | null = null;
+  let owed = false;
+
+  async function round(): Promise<void> {
+    next = null;
+    try {
+      await db.scrub();
+      owed = false;
+    } catch {
+      owed = true;
+    }
+  }
+
+  function now(): Promise<void> {
+    next ??= last.then(round);
+    last = next;
+    return next;
+  }
+
+  return { now, ifOwed: async () => (owed ? now() : undefined) };
+}

@@ -1,0 +1,226 @@
+/** Holds the secrets that users bring. A secret enters through `save` and leaves only inside the callback of `use`. */
+import { AppError, type KeySwitches, KeyText, type KeyView, ProviderId, providerIds, type TypedKey, type Verdict } from '@synthstack/core';
+import { atomically, bumpGeneration, type Db, must, type Statement } from '@synthstack/core/db';
+import type { Keyring } from '@synthstack/core/keyring';
+import { Secret } from '@synthstack/core/secret';
+import { and, eq } from 'drizzle-orm';
+import type { AuditAction, AuditEntry } from './audit.ts';
+import type { CheckKind, CheckLimits } from './check-limits.ts';
+import type { NoticeEntry } from './notices.ts';
+import type { Clock } from './ports/clock.ts';
+import { misfit, providerOf } from './providers/catalog.ts';
+import type { CheckResult, Outcome } from './providers/provider.ts';
+import type { Sender } from './providers/send.ts';
+import { createMasterKeys } from './vault-master-keys.ts';
+import { createRechecks } from './vault-rechecks.ts';
+import { createKeyRows, platform, type StoredKey, type UsableKey } from './vault-rows.ts';
+import { createTraffic } from './vault-traffic.ts';
+import { createKeyWrites, untilUndisturbed } from './vault-writes.ts';
+
+export type { EnvironmentKey, StoredKey, UsableKey } from './vault-rows.ts';
+
+export interface VaultParts {
+  db: Db;
+  keyring: Keyring;
+  sender: Pick<Sender, 'check'>;
+  clock: Clock;
+  limits: CheckLimits;
+  audit(entry: AuditEntry): Statement;
+  notice(entry: NoticeEntry): Statement;
+  /** The operator's keys from the environment. */
+  platformSecrets?: Partial<Record<ProviderId, Secret>>;
+}
+
+/** Who asks, and whose keys it is about. */
+export interface KeyCaller {
+  /** A user's id, or `platform` when an administrator looks after the platform's keys. */
+  userId: string;
+  /** The plan includes own keys; true for the platform. */
+  byok: boolean;
+  /** Whom the audit names and the limits count, where it is not the owner. */
+  actor?: string;
+}
+
+export type Vault = ReturnType<typeof createVault>;
+
+export function createVault({ db, keyring, sender, clock, limits, audit, notice, platformSecrets = {} }: VaultParts) {
+  const rows = createKeyRows({ db, keyring });
+  const masterKeys = createMasterKeys({ db, keyring, clock, notice });
+  const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
+  const traffic = createTraffic({ db, clock, writes, notice });
+  const rechecks = createRechecks({ db, keyring, clock, sender, rows, writes, audit, notice });
+
+  /** Everything that must be right before the provider is asked. */
+  function admit(caller: KeyCaller, input: TypedKey, kind: CheckKind): Secret {
+    if (!caller.byok) throw planRequired();
+    const secret = readKey(input);
+    limits.take(actorOf(caller), kind);
+    return secret;
+  }
+
+  async function viewOf(key: StoredKey): Promise<KeyView> {
+    const [view] = await rows.views([key]);
+    if (!view) throw new AppError('internal', 'A stored key has no view.');
+    return view;
+  }
+
+  function entryFor(caller: KeyCaller, action: AuditAction, key: StoredKey, detail: Record<string, string> = {}): Statement {
+    const about = { keyId: key.id, provider: key.provider, ...detail };
+    return audit({ actor: actorOf(caller), subject: caller.userId, action, detail: about });
+  }
+
+  /**
+   * The platform's key for a provider: the stored one if it works, else the one from the environment, else a stored one that is not
+   * known to be bad; null: the platform has none.
+   */
+  async function platformKey(provider: ProviderId): Promise<UsableKey | null> {
+    const stored = await rows.at({ owner: platform, provider, position: 0 });
+    const usable = stored?.isActive && stored.status !== 'unreadable' && stored.status !== 'invalid' ? stored : null;
+    const secret = platformSecrets[provider];
+    if (usable?.status === 'valid' || !secret) return usable;
+    return { owner: platform, provider, keyHint: secret.hint, environment: secret };
+  }
+
+  return {
+    /**
+     * Asks the provider, then stores the key in the place of the caller's former one, whatever the provider said.
+     * @throws AppError `plan_required`; `invalid_input` naming the field; `limit_reached`; `storage_unavailable`: nothing was saved
+     */
+    async save(caller: KeyCaller, input: TypedKey): Promise<KeyView> {
+      const secret = admit(caller, input, 'save');
+      const result = await sender.check(providerOf(input.provider), secret);
+      const place = { owner: caller.userId, provider: input.provider, position: 0 };
+      return viewOf(await writes.put(place, secret, result, actorOf(caller)));
+    },
+
+    /** Asks the provider and stores nothing. @throws AppError `plan_required`, `invalid_input`, `limit_reached` */
+    async check(caller: KeyCaller, input: TypedKey): Promise<Verdict> {
+      const secret = admit(caller, input, 'check');
+      return verdictOf(await sender.check(providerOf(input.provider), secret));
+    },
+
+    /** Everything that people may see of an owner's keys. @param owner  a user's id, or `platform` */
+    async list(owner: string): Promise<KeyView[]> {
+      return rows.views(await rows.ofOwner(owner));
+    },
+
+    /**
+     * Asks the provider whether a stored key works, and remembers what it says.
+     * @throws AppError `not_found`; `limit_reached`; `conflict`: replaced or removed meanwhile
+     */
+    async test(caller: KeyCaller, id: string): Promise<Verdict> {
+      const key = await rows.mine(caller.userId, id);
+      if (key.status === 'unreadable') return unreadableVerdict(await viewOf(key));
+      limits.take(actorOf(caller), 'test');
+      const result = await sender.check(providerOf(key.provider), rows.open(key));
+      await writes.learn(key, result, () => [entryFor(caller, 'key.tested', key, { status: result.status })]);
+      return verdictOf(result);
+    },
+
+    /** Switches a key on or off, or its fallback. @throws AppError `not_found` */
+    async set(caller: KeyCaller, { id, isActive, fallback }: KeySwitches): Promise<KeyView> {
+      await untilUndisturbed(async () => {
+        const key = await rows.mine(caller.userId, id);
+        if (isActive === undefined && fallback === undefined) return;
+        const detail = {
+          ...(isActive !== undefined && { isActive: `${isActive}` }),
+          ...(fallback !== undefined && { fallback: `${fallback}` }),
+        };
+        await atomically(db, (tx, t) => [
+          must(
+            tx
+              .update(t.providerKey)
+              .set({ isActive, fallback, updatedAt: new Date(clock.now()) })
+              .where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId))),
+          ),
+          entryFor(caller, 'key.switched', key, detail),
+          bumpGeneration(tx, t),
+        ]);
+      });
+      return viewOf(await rows.mine(caller.userId, id));
+    },
+
+    /** Deletes a key, and its ciphertext from the files. Its totals stay. @throws AppError `not_found` */
+    async remove(caller: KeyCaller, id: string): Promise<void> {
+      await untilUndisturbed(async () => {
+        const key = await rows.mine(caller.userId, id);
+        await atomically(db, (tx, t) => [
+          must(tx.delete(t.providerKey).where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId)))),
+          entryFor(caller, 'key.removed', key),
+          bumpGeneration(tx, t),
+        ]);
+      });
+      await writes.scrub.now();
+    },
+
+    /** An owner's keys, still sealed, for a cache that the generation drops. */
+    sealedOf: (owner: string): Promise<StoredKey[]> => rows.ofOwner(owner),
+
+    platformKey,
+
+    /** The providers for which the platform has a key. */
+    async platformProviders(): Promise<ReadonlySet<ProviderId>> {
+      const found = await Promise.all(providerIds.map(async (id) => ({ id, has: (await platformKey(id)) !== null })));
+      return new Set(found.filter(({ has }) => has).map(({ id }) => id));
+    },
+
+    /**
+     * Lends the plaintext for one upstream call; it takes microseconds, so it is opened for each.
+     * @returns whatever `fn` returns; the plaintext is not kept
+     * @throws AppError `key_unusable`: it cannot be opened
+     */
+    use<T>(key: UsableKey, fn: (secret: Secret) => T): T {
+      return fn('environment' in key ? key.environment : rows.open(key));
+    },
+
+    /**
+     * What came back on a key in traffic. A change names the row and the nonce that were used: a replaced key changes nothing. `ok` on a
+     * key that is valid already costs nothing. The platform's keys keep their status; administrators are told.
+     * @param outcome  `unreadable`: `use` could not open it
+     * @throws AppError `storage_unavailable`
+     */
+    report: (key: UsableKey, outcome: Outcome | 'unreadable'): Promise<void> => traffic.report(key, outcome),
+
+    /** For a key without credit: whether this request may try it. Of any number that ask when it is due, one gets true. */
+    takeTrial: (key: StoredKey): Promise<boolean> => traffic.takeTrial(key),
+
+    /** The keys that wait for a check of ours, at most 200. */
+    dueRechecks: (): Promise<StoredKey[]> => rechecks.due(),
+
+    /** Checks all that is due; to be called every few seconds. @returns how many were checked */
+    runRechecks: (): Promise<number> => rechecks.run(),
+
+    openCanaries: masterKeys.openCanaries,
+    countSeal: masterKeys.countSeal,
+  };
+}
+
+const actorOf = ({ actor, userId }: KeyCaller): string => actor ?? userId;
+
+/** @throws AppError `invalid_input` naming the field; never with the text that was given */
+function readKey({ provider, apiKey }: TypedKey): Secret {
+  const known = ProviderId.safeParse(provider);
+  if (!known.success) throw invalidInput('provider', known.error.issues[0]?.message);
+  const text = KeyText.safeParse(apiKey);
+  if (!text.success) throw invalidInput('apiKey', text.error.issues[0]?.message);
+  const wrong = misfit(known.data, text.data);
+  if (wrong !== null) throw invalidInput('apiKey', wrong);
+  return new Secret(text.data);
+}
+
+function invalidInput(field: keyof TypedKey, sentence = 'This cannot be used.'): AppError {
+  return new AppError('invalid_input', sentence, { errors: { [field]: [sentence] } });
+}
+
+function planRequired(): AppError {
+  return new AppError('plan_required', 'Your own keys are part of the Premium and Lifetime plans. Nothing was saved or checked.');
+}
+
+function verdictOf({ status, message, latencyMs }: CheckResult & { latencyMs: number }): Verdict {
+  return { valid: status === 'valid', status, message, latencyMs };
+}
+
+/** What cannot be opened cannot be asked about either. */
+function unreadableVerdict({ lastError }: KeyView): Verdict {
+  return { valid: false, status: 'unreadable', message: lastError ?? 'This key cannot be opened. Enter it again.', latencyMs: 0 };
+}
