@@ -1,6 +1,6 @@
 /** The only wiring: builds every module once, in order, and hands each what it needs. */
 import { AppError, type ProviderId, type TierName } from '@synthstack/core';
-import { openDb, type PgConnection } from '@synthstack/core/db';
+import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import { createKeyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
 import { createAudit } from './audit.ts';
@@ -53,6 +53,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     ...(given.commitDelayMs && { commitDelayMs: given.commitDelayMs }),
   });
   try {
+    await refuseDamaged(db);
     const outbound = createOutbound();
     const sender = createSender({ outbound, baseUrls: config.baseUrls, timeouts: config.timeouts, clock });
     const audit = createAudit({ db, clock });
@@ -168,6 +169,16 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       await db.close();
     },
   };
+}
+
+/** A start on a damaged file would make the damage worse. Larger files take too long for a start: `doctor` reads them whole. */
+async function refuseDamaged(db: Db): Promise<void> {
+  const damage = await db.integrity(256 * 1_048_576);
+  if (damage === null) return;
+  throw new AppError(
+    'storage_unavailable',
+    `The database is damaged (${damage}). Nothing was changed. Restore a backup, or ask for help with the file as it is.`,
+  );
 }
 
 const dayMs = 86_400_000;

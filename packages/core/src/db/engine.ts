@@ -11,7 +11,7 @@ export interface Engine {
   runBatch(lists: readonly (readonly Statement[])[]): Promise<Outcome[]>;
   /** Removes from the files what has been deleted from the tables. */
   scrub(): Promise<void>;
-  /** @returns what is wrong with the file, or null */
-  integrity(): Promise<string | null>;
+  /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
+  integrity(maxBytes?: number): Promise<string | null>;
   close(): Promise<void>;
 }

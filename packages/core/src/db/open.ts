@@ -37,7 +37,8 @@ export interface Db {
   commit(list: readonly Statement[]): Promise<Result[]>;
   /** Removes what was deleted from the files too. */
   scrub(): Promise<void>;
-  integrity(): Promise<string | null>;
+  /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
+  integrity(maxBytes?: number): Promise<string | null>;
   /** Waits for the writes under way, then closes. */
   close(): Promise<void>;
 }

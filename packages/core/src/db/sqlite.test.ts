@@ -89,3 +89,22 @@ test('another process may write at the same time', async () => {
   other.close();
   await db.close();
 });
+
+test('damage inside a file is found, and not looked for in a file that is too large', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  for (let i = 0; i < 200; i++)
+    await atomically(db, (tx, t) => [tx.insert(t.setting).values({ ...setting(`k${i}`), value: randomText(i) })]);
+  expect(await db.integrity()).toBeNull();
+  await db.close();
+  const path = join(place.path, 'byok.db');
+  const bytes = readFileSync(path);
+  const at = bytes.indexOf(randomText(100));
+  await writeFile(path, Buffer.concat([bytes.subarray(0, at - 3_000), Buffer.alloc(4_000, 0xff), bytes.subarray(at + 1_000)]));
+  const again = await openDb({ url: place.url, migrate: false });
+  expect(await again.integrity()).not.toBeNull();
+  expect(await again.integrity(4_096)).toBeNull();
+  await again.close();
+});
+
+const randomText = (i: number): string => `text ${i} `.repeat(60);

@@ -45,7 +45,9 @@ export async function openSqlite(options: SqliteOptions): Promise<Engine> {
     async scrub() {
       await writer.call({ scrub: true });
     },
-    async integrity() {
+    async integrity(maxBytes = Number.POSITIVE_INFINITY) {
+      const bytes = Number(db.pragma('page_count', { simple: true })) * Number(db.pragma('page_size', { simple: true }));
+      if (bytes > maxBytes) return null;
       const answer = db.pragma('quick_check(1)', { simple: true });
       return answer === 'ok' ? null : String(answer);
     },
