@@ -5,14 +5,14 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { AppError, type TokenScope } from '@synthstack/core';
-import { type Db, statement } from '@synthstack/core/db';
+import type { Db } from '@synthstack/core/db';
 import type { Auth } from './auth.ts';
+import { createGenerationCache } from './generation.ts';
 import { type EffectivePlan, effectivePlan, type PlanRow, type Plans } from './plans.ts';
 import type { Clock } from './ports/clock.ts';
 import { type Tokens, tokenPrefix } from './tokens.ts';
 
 const maxCredentialLength = 4_096;
-const maxRemembered = 10_000;
 const allScopes: readonly TokenScope[] = ['gateway', 'manage'];
 
 export interface Caller {
@@ -54,10 +54,8 @@ interface Known extends Person {
 export type Callers = ReturnType<typeof createCallers>;
 
 export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) {
-  const readGeneration = statement(db.orm.select({ value: db.tables.generation.value }).from(db.tables.generation));
   /** SHA-256 of a credential -> what it stands for. */
-  const cache = new Map<string, Known>();
-  let seen: unknown;
+  const cache = createGenerationCache<Known>(db);
 
   async function personOf(userId: string): Promise<Person> {
     const [person, planRow] = [await auth.person(userId), await plans.row(userId)];
@@ -66,16 +64,17 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
     return { isAdmin: person.isAdmin, planRow };
   }
 
-  async function look(credential: string): Promise<Known | null> {
+  /** @throws AppError `unauthenticated` */
+  async function look(credential: string): Promise<Known> {
     if (credential.startsWith(tokenPrefix)) {
       const token = await tokens.find(credential);
-      if (!token) return null;
+      if (!token) throw badCredential();
       const { tokenId, userId, scopes, expiresAt } = token;
       const expiresAtMs = expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
       return { ...(await personOf(userId)), userId, via: 'token', tokenId, sessionId: null, scopes, expiresAtMs };
     }
     const jwt = await auth.verifyJwt(credential);
-    if (!jwt) return null;
+    if (!jwt) throw badCredential();
     const { userId, sessionId, expiresAt } = jwt;
     return {
       ...(await personOf(userId)),
@@ -88,18 +87,6 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
     };
   }
 
-  async function remember(key: string, credential: string, generation: unknown): Promise<Known> {
-    const known = await look(credential);
-    if (!known) throw badCredential();
-    // What was read before the generation moved must not outlive the cache that it was read for.
-    if (generation === seen) {
-      const [oldest] = cache.keys();
-      if (cache.size >= maxRemembered && oldest !== undefined) cache.delete(oldest);
-      cache.set(key, known);
-    }
-    return known;
-  }
-
   return {
     /**
      * For the gateway and REST: `Authorization: Bearer` or `x-api-key`.
@@ -107,15 +94,8 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
      */
     async identify(headers: IncomingHttpHeaders): Promise<Caller> {
       const credential = credentialOf(headers);
-      const rows = db.read(readGeneration);
-      // On SQLite the answer is there already: waiting for it anyway would cost each request a turn.
-      const generation = (Array.isArray(rows) ? rows : await rows)[0]?.[0];
-      if (generation !== seen) {
-        cache.clear();
-        seen = generation;
-      }
       const key = hash('sha256', credential);
-      const known = cache.get(key) ?? (await remember(key, credential, generation));
+      const known = await cache.get(key, () => look(credential));
       if (known.expiresAtMs <= clock.now()) {
         cache.delete(key);
         throw badCredential();

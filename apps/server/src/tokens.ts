@@ -38,12 +38,19 @@ export function createTokens({ db, clock, audit }: TokensParts) {
   /** Token id -> when it was last used, in milliseconds; what has not been written yet. */
   let touched = new Map<string, number>();
   let planned: (() => void) | null = null;
+  let writing: Promise<void> = Promise.resolve();
 
   const entries = (entry: AuditEntry): Statement[] => (audit ? [audit(entry)] : []);
 
-  async function flush(): Promise<void> {
+  /** Resolves when all that was touched until now is on disk, what another flush is writing included. */
+  function flush(): Promise<void> {
     planned?.();
     planned = null;
+    writing = writing.catch(() => undefined).then(write);
+    return writing;
+  }
+
+  async function write(): Promise<void> {
     const batch = touched;
     if (batch.size === 0) return;
     touched = new Map();

@@ -9,6 +9,15 @@ export const Password = z
   .min(12, 'Use at least 12 characters.')
   .max(128, 'Use at most 128 characters.');
 
+/** A name that people give, on one line: PostgreSQL takes no NUL, and nobody wants the others. */
+export const nameOf = (missing: string) =>
+  z
+    .string({ error: missing })
+    .trim()
+    .min(1, missing)
+    .max(100, 'Use at most 100 characters.')
+    .regex(/^\P{Cc}*$/u, 'Use letters, digits and signs only: no line ends or control characters.');
+
 export const Credentials = z.strictObject({
   email: Email,
   password: z.string({ error: 'Enter the password.' }).min(1, 'Enter the password.').max(128),
@@ -18,7 +27,7 @@ export const AccessToken = z.object({ token: z.string(), expiresAt: z.iso.dateti
 
 export const SetUp = z.strictObject({
   token: z.string().min(1, 'The set-up link is incomplete: open the whole link from the console.').max(128),
-  name: z.string().trim().min(1, 'Enter your name.').max(100),
+  name: nameOf('Enter your name.'),
   email: Email,
   password: Password,
 });

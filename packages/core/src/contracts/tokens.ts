@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { nameOf } from './accounts.ts';
 
 export const TokenScope = z.enum(['gateway', 'manage'], { error: 'scopes: gateway, manage.' });
 export type TokenScope = z.infer<typeof TokenScope>;
 
 export const NewToken = z.strictObject({
-  name: z.string({ error: 'Give the token a name.' }).trim().min(1, 'Give the token a name.').max(100, 'At most 100 characters.'),
+  name: nameOf('Give the token a name.'),
   expiresAt: z.iso.datetime({ offset: true, error: 'expiresAt: an ISO 8601 instant such as 2027-01-01T00:00:00Z.' }).nullish(),
   scopes: z.array(TokenScope).min(1, 'Name at least one scope.').max(2).default(['gateway']),
 });
