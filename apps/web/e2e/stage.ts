@@ -1,0 +1,177 @@
+/** The stage of a browser test: the built program as a process of its own, the scripted provider, and pages that are watched. */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { inject } from 'vitest';
+import { type ScriptedProvider, startProvider } from '../../server/test/provider.ts';
+
+const main = join(import.meta.dirname, '../../server/src/main.ts');
+export const password = 'correct horse battery staple';
+
+export interface Stage extends AsyncDisposable {
+  origin: string;
+  /** The one-time link, as the console printed it. */
+  setUpLink: string;
+  provider: ScriptedProvider;
+  /** Everything that the server wrote to its console. */
+  console(): string;
+  /** A subcommand of the program, on the same data. */
+  byok(args: string[], stdin?: string): Promise<string>;
+  /** A browser of its own, as far as cookies and storage go, with its first page. */
+  visitor(options?: BrowserContextOptions): Promise<Visitor>;
+  /** The same, signed in as a new user. */
+  user(tier: string, options?: BrowserContextOptions): Promise<Visitor & { email: string }>;
+}
+
+export interface Visitor {
+  context: BrowserContext;
+  page: Page;
+  /** Another page in the same browser, watched as well. */
+  newPage(): Promise<Page>;
+  /** Calls a procedure as this visitor, past the page. */
+  call(procedure: string, input: unknown): Promise<unknown>;
+  /** What pages complained about, but for what the test provoked: console errors, script errors, CSP violations, foreign requests. */
+  complaints(provoked?: RegExp): string[];
+}
+
+export async function openStage(env: Record<string, string> = {}): Promise<Stage> {
+  const provider = await startProvider();
+  const folder = await mkdtemp(join(tmpdir(), 'byok-e2e-'));
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const environment = {
+    PATH: process.env.PATH ?? '',
+    DATA_DIR: folder,
+    PORT: String(port),
+    PUBLIC_URL: origin,
+    ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+    AUTH_SECRET: randomBytes(32).toString('hex'),
+    OPENAI_BASE_URL: provider.openaiUrl,
+    ANTHROPIC_BASE_URL: provider.anthropicUrl,
+    LOG_FORMAT: 'json',
+    // Visitors come from addresses of their own, so that they do not share the limit on sign-ins.
+    TRUST_PROXY: '127.0.0.1/32',
+    ...env,
+  };
+  // In a folder of its own, so that no .env of the developer is read.
+  const start = (args: string[]) => spawn(process.execPath, [main, ...args], { cwd: folder, env: environment });
+  const server = start(['serve']);
+  let written = '';
+  for (const stream of [server.stdout, server.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
+  const exited = once(server, 'exit');
+  const setUpLink = await until(() => {
+    if (server.exitCode !== null) throw new Error(`The server ended:\n${written}`);
+    return /https?:\/\/\S+\/setup\?token=\S+/.exec(written)?.[0];
+  }).catch(async (error: unknown) => {
+    server.kill('SIGKILL');
+    await provider.close();
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  });
+  const browser = await chromium.connect(inject('chromium'));
+
+  async function byok(args: string[], stdin = ''): Promise<string> {
+    const child = start(args);
+    child.stdin.end(stdin);
+    const [out, said, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    if (code !== 0) throw new Error(`byok ${args.join(' ')} ended with ${code}: ${said}`);
+    return out.trim();
+  }
+
+  let visitors = 0;
+  const visitor = (options?: BrowserContextOptions) =>
+    openVisitor(browser, origin, { ...options, extraHTTPHeaders: { 'x-forwarded-for': `198.51.100.${++visitors}` } });
+  let users = 0;
+  return {
+    origin,
+    setUpLink,
+    provider,
+    console: () => written,
+    byok,
+    visitor,
+    async user(tier, options) {
+      const email = `user${++users}@example.com`;
+      await byok(['users', 'add', '--email', email, '--tier', tier, '--password-stdin'], password);
+      const guest = await visitor(options);
+      const answer = await guest.context.request.post(`${origin}/api/auth/sign-in/email`, {
+        data: { email, password },
+        headers: { origin },
+      });
+      if (!answer.ok()) throw new Error(`Could not sign in: ${await answer.text()}`);
+      return { ...guest, email };
+    },
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      server.kill('SIGTERM');
+      const stuck = setTimeout(() => server.kill('SIGKILL'), 5_000);
+      await exited;
+      clearTimeout(stuck);
+      await provider.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function openVisitor(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<Visitor> {
+  const context = await browser.newContext({ baseURL: origin, viewport: { width: 1280, height: 860 }, ...options });
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
+  context.setDefaultTimeout(10_000);
+  const complaints: string[] = [];
+  context.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(`${message.text()} (${message.location().url})`);
+  });
+  context.on('weberror', ({ error }) => void complaints.push(`script: ${error().message}`));
+  context.on('request', (request) => {
+    if (!request.url().startsWith(origin) && !request.url().startsWith('data:')) complaints.push(`foreign request: ${request.url()}`);
+  });
+  // The console tells violations as well, but not in words that are promised to stay.
+  await context.exposeFunction('__violated', (what: string) => void complaints.push(`CSP: ${what}`));
+  await context.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      const report = (globalThis as unknown as { __violated(what: string): void }).__violated;
+      report(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`);
+    });
+  });
+  const page = await context.newPage();
+  return {
+    context,
+    page,
+    newPage: () => context.newPage(),
+    async call(procedure, input) {
+      const answer = await context.request.post(`${origin}/trpc/${procedure}`, { data: input, headers: { origin } });
+      if (!answer.ok()) throw new Error(`${procedure}: ${await answer.text()}`);
+      const { result } = (await answer.json()) as { result: { data: unknown } };
+      return result.data;
+    },
+    complaints: (provoked) => complaints.filter((complaint) => !provoked?.test(complaint)),
+  };
+}
+
+export const newKey = (provider: 'openai' | 'anthropic') =>
+  `${provider === 'openai' ? 'sk-proj-' : 'sk-ant-'}${randomBytes(24).toString('hex')}`;
+
+export async function until<T>(look: () => T | undefined | false | Promise<T | undefined | false>, timeoutMs = 20_000): Promise<T> {
+  const endMs = Date.now() + timeoutMs;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > endMs) throw new Error(`It did not come about within ${timeoutMs} ms: ${look}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}

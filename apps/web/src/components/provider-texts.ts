@@ -1,0 +1,104 @@
+/** What the pages say about keys and their states. `{name}` is the provider's name. */
+import {
+  symOutlinedAccountBalanceWallet,
+  symOutlinedBlock,
+  symOutlinedCheckCircle,
+  symOutlinedDoNotDisturbOn,
+  symOutlinedError,
+  symOutlinedLockReset,
+  symOutlinedRadioButtonUnchecked,
+  symOutlinedSchedule,
+  symOutlinedWarning,
+} from '@quasar/extras/material-symbols-outlined';
+import type { ProviderId } from '@synthstack/core';
+import type { KeyState } from '../key-state.ts';
+
+interface StateText {
+  label: string;
+  tone: 'good' | 'bad' | 'warn' | 'info' | 'quiet';
+  icon: string;
+  /** What it means, where the server has no sentence of its own. */
+  means: string;
+  /** What helps, shown at the state that it explains. */
+  steps: string[];
+}
+
+export const stateTexts: Record<KeyState, StateText> = {
+  none: {
+    label: 'No key',
+    tone: 'quiet',
+    icon: symOutlinedRadioButtonUnchecked,
+    means: 'You have not added a key for {name}.',
+    steps: [],
+  },
+  valid: {
+    label: 'Valid',
+    tone: 'good',
+    icon: symOutlinedCheckCircle,
+    means: '{name} accepts this key.',
+    steps: [],
+  },
+  limited: {
+    label: 'Valid, with limits',
+    tone: 'warn',
+    icon: symOutlinedWarning,
+    means: '{name} accepts this key, but does not allow it everything.',
+    steps: ['If requests fail, look at the key’s permissions in your {name} account, or make a key without restrictions.'],
+  },
+  invalid: {
+    label: 'Invalid',
+    tone: 'bad',
+    icon: symOutlinedError,
+    means: '{name} does not accept this key.',
+    steps: [
+      'Look in your {name} account whether the key still exists and has not expired.',
+      'Make sure that the account is in order and may use the API.',
+      'If it should work, press “Test Key”. If not, make a new key and press “Replace”.',
+    ],
+  },
+  no_credit: {
+    label: 'No credit',
+    tone: 'warn',
+    icon: symOutlinedAccountBalanceWallet,
+    means: '{name} knows this key, but its account has no credit left or has reached its spending limit.',
+    steps: [
+      'Add credit, or raise the spending limit, in your {name} account under Billing.',
+      'Then press “Test Key”. Otherwise we try the key again by ourselves with one of your next requests.',
+    ],
+  },
+  unverified: {
+    label: 'Not checked yet',
+    tone: 'info',
+    icon: symOutlinedSchedule,
+    means: '{name} could not be asked whether this key works.',
+    steps: ['You need not do anything: we ask again after 1, 5, 15 and 60 minutes, then daily. “Test Key” asks at once.'],
+  },
+  unreadable: {
+    label: 'Unreadable',
+    tone: 'bad',
+    icon: symOutlinedLockReset,
+    means: 'This server can no longer open the stored key, because its master key has changed.',
+    steps: ['Press “Replace” and enter the key again, or a new one.', 'If this happened to everybody, tell your administrator.'],
+  },
+  inactive: {
+    label: 'Switched off',
+    tone: 'quiet',
+    icon: symOutlinedDoNotDisturbOn,
+    means: 'The key stays stored, but is not used.',
+    steps: ['Switch “Active” on to use it again.'],
+  },
+  plan: {
+    label: 'Stored, not used',
+    tone: 'warn',
+    icon: symOutlinedBlock,
+    means: 'Your plan does not include keys of your own. Nothing is lost: the key is used again once your plan does.',
+    steps: [],
+  },
+};
+
+/** The button that makes a key, as each provider calls it. */
+export const makeKeyButton: Partial<Record<ProviderId, string>> = { openai: 'Create new secret key', anthropic: 'Create Key' };
+
+export function named(text: string, name: string): string {
+  return text.replaceAll('{name}', name);
+}

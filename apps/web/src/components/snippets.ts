@@ -1,0 +1,104 @@
+/** The text of the examples. OpenAI's SDKs want the base URL with /v1, Anthropic's without (INTERFACE.md, "Gateway"). */
+
+export type SnippetSdk = 'openai' | 'anthropic';
+export type SnippetLanguage = 'typescript' | 'python' | 'curl';
+
+interface Values {
+  origin: string;
+  token: string;
+  model: string | undefined;
+}
+
+export interface Snippet {
+  /** How the SDK is installed; '' where there is nothing to install. */
+  install: string;
+  code: string;
+}
+
+export function snippet(sdk: SnippetSdk, language: SnippetLanguage, values: Values): Snippet {
+  return snippets[sdk][language](values);
+}
+
+const snippets: Record<SnippetSdk, Record<SnippetLanguage, (values: Values) => Snippet>> = {
+  openai: {
+    typescript: ({ origin, token, model = 'gpt-4.1-mini' }) => ({
+      install: 'npm install openai',
+      code: `import OpenAI from 'openai';
+
+const client = new OpenAI({
+  baseURL: '${origin}/v1',
+  apiKey: '${token}',
+});
+
+const answer = await client.chat.completions.create({
+  model: '${model}',
+  messages: [{ role: 'user', content: 'Hello!' }],
+});
+console.log(answer.choices[0].message.content);`,
+    }),
+    python: ({ origin, token, model = 'gpt-4.1-mini' }) => ({
+      install: 'pip install openai',
+      code: `from openai import OpenAI
+
+client = OpenAI(
+    base_url="${origin}/v1",
+    api_key="${token}",
+)
+
+answer = client.chat.completions.create(
+    model="${model}",
+    messages=[{"role": "user", "content": "Hello!"}],
+)
+print(answer.choices[0].message.content)`,
+    }),
+    curl: ({ origin, token, model = 'gpt-4.1-mini' }) => ({
+      install: '',
+      code: `curl ${origin}/v1/chat/completions \\
+  -H "Authorization: Bearer ${token}" \\
+  -H "Content-Type: application/json" \\
+  -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
+    }),
+  },
+  anthropic: {
+    typescript: ({ origin, token, model = 'claude-haiku-4-5' }) => ({
+      install: 'npm install @anthropic-ai/sdk',
+      code: `import Anthropic from '@anthropic-ai/sdk';
+
+const client = new Anthropic({
+  baseURL: '${origin}',
+  authToken: '${token}',
+});
+
+const answer = await client.messages.create({
+  model: '${model}',
+  max_tokens: 256,
+  messages: [{ role: 'user', content: 'Hello!' }],
+});
+console.log(answer.content);`,
+    }),
+    python: ({ origin, token, model = 'claude-haiku-4-5' }) => ({
+      install: 'pip install anthropic',
+      code: `from anthropic import Anthropic
+
+client = Anthropic(
+    base_url="${origin}",
+    auth_token="${token}",
+)
+
+answer = client.messages.create(
+    model="${model}",
+    max_tokens=256,
+    messages=[{"role": "user", "content": "Hello!"}],
+)
+print(answer.content)`,
+    }),
+    curl: ({ origin, token, model = 'claude-haiku-4-5' }) => ({
+      install: '',
+      code: `curl ${origin}/v1/messages \\
+  -H "x-api-key: ${token}" \\
+  -H "anthropic-version: 2023-06-01" \\
+  -H "Content-Type: application/json" \\
+  -d '{"model": "${model}", "max_tokens": 256, "messages": [{"role": "user", "content": "Hello!"}]}'`,
+    }),
+  },
+};

@@ -1,0 +1,45 @@
+import { useMutation, useQuery, useQueryCache } from '@pinia/colada';
+import type { KeySwitches, KeyView, TypedKey } from '@synthstack/core';
+import { computed } from 'vue';
+import { api } from '../api.ts';
+
+const key = ['keys'];
+
+/** The caller's provider keys, refreshed after every change. Verbs reject with the server's error. */
+export function useKeys() {
+  const cache = useQueryCache();
+  const { data, error, refetch } = useQuery({ key, query: () => api.keys.list.query() });
+  const keys = computed(() => data.value?.keys);
+  const refresh = () => cache.invalidateQueries({ key });
+
+  const patch = (id: string, fields: Partial<KeyView>) =>
+    cache.setQueryData(key, (list: { keys: KeyView[] } | undefined) => ({
+      keys: (list?.keys ?? []).map((one) => (one.id === id ? { ...one, ...fields } : one)),
+    }));
+
+  // The typed key is a parameter on its way and stays in nobody's state: these two are no mutations of the cache on purpose,
+  // since that would keep their input for a while.
+  const check = (input: TypedKey, signal?: AbortSignal) => api.keys.check.mutate(input, { signal });
+  const save = (input: TypedKey) => api.keys.save.mutate(input).finally(refresh);
+
+  const { mutateAsync: test } = useMutation({ mutation: (id: string) => api.keys.test.mutate({ id }), onSettled: refresh });
+  const { mutateAsync: remove } = useMutation({ mutation: (id: string) => api.keys.remove.mutate({ id }), onSettled: refresh });
+
+  /** Shows the new position at once, and goes back to the old one if the server refuses. */
+  const { mutateAsync: set } = useMutation({
+    mutation: (switches: KeySwitches) => api.keys.set.mutate(switches),
+    onMutate({ id, ...switches }) {
+      cache.cancelQueries({ key });
+      const before = keys.value?.find((one) => one.id === id);
+      patch(id, switches);
+      return { before };
+    },
+    onError(_error, { id, isActive }, { before }) {
+      if (!before) return;
+      patch(id, isActive === undefined ? { fallback: before.fallback } : { isActive: before.isActive });
+    },
+    onSettled: refresh,
+  });
+
+  return { keys, error, refetch, check, save, test, remove, set };
+}

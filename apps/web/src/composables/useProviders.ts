@@ -1,0 +1,9 @@
+import { useQuery } from '@pinia/colada';
+import { computed } from 'vue';
+import { api } from '../api.ts';
+
+/** The providers that there are; they change only when the server is updated or its operator sets a platform key. */
+export function useProviders() {
+  const { data, error, refetch } = useQuery({ key: ['providers'], query: () => api.keys.providers.query(), staleTime: 60_000 });
+  return { providers: computed(() => data.value?.providers), error, refetch };
+}

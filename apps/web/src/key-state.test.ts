@@ -1,0 +1,58 @@
+import type { KeyView, PlanView, ProviderView } from '@synthstack/core';
+import { expect, test } from 'vitest';
+import { keyState, nextSource, recognise } from './key-state.ts';
+
+const key = (fields: Partial<KeyView>): KeyView => ({
+  id: '0199b1d4-7a52-7c4e-9d5e-0a1b2c3d4e5f',
+  provider: 'openai',
+  keyHint: '****...abc1',
+  status: 'valid',
+  isValid: true,
+  isActive: true,
+  fallback: true,
+  lastError: null,
+  totalRequests: 0,
+  totalTokens: 0,
+  estimatedCostUsd: 0,
+  unpricedRequests: 0,
+  lastUsedAt: null,
+  lastTestedAt: null,
+  createdAt: '2026-11-23T00:00:00Z',
+  ...fields,
+});
+const plan = (byok: boolean): PlanView => ({ tier: byok ? 'premium' : 'community', plan: 'premium', lapsed: !byok, until: null, byok });
+const provider = (id: 'openai' | 'anthropic', platform = true): ProviderView => ({
+  id,
+  name: id,
+  keyFormat: id === 'openai' ? 'sk-...' : 'sk-ant-...',
+  keysUrl: 'https://example.com/keys',
+  platform,
+  models: [],
+});
+
+test.each([
+  ['no key', undefined, true, true, 'none', 'platform'],
+  ['no key, no platform key', undefined, true, false, 'none', 'nobody'],
+  ['a valid key', key({}), true, true, 'valid', 'own'],
+  ['a valid key that may not do everything', key({ lastError: 'Missing scopes.' }), true, true, 'limited', 'own'],
+  ['a switched-off key', key({ isActive: false }), true, true, 'inactive', 'platform'],
+  ['a switched-off key without fallback', key({ isActive: false, fallback: false }), true, true, 'inactive', 'nobody'],
+  ['an invalid key', key({ status: 'invalid' }), true, true, 'invalid', 'platform'],
+  ['an invalid key, no platform key', key({ status: 'invalid' }), true, false, 'invalid', 'nobody'],
+  ['a key without credit and without fallback', key({ status: 'no_credit', fallback: false }), true, true, 'no_credit', 'nobody'],
+  ['an unchecked key', key({ status: 'unverified' }), true, true, 'unverified', 'platform'],
+  ['an unreadable key', key({ status: 'unreadable' }), true, true, 'unreadable', 'platform'],
+  ['a good key on a lapsed plan', key({}), false, true, 'plan', 'platform'],
+  ['a switched-off, invalid key on a lapsed plan', key({ isActive: false, status: 'invalid' }), false, true, 'plan', 'platform'],
+] as const)('%s', (_name, stored, byok, platform, state, source) => {
+  expect(keyState(stored, plan(byok))).toBe(state);
+  expect(nextSource(stored, plan(byok), provider('openai', platform))).toBe(source);
+});
+
+test('the longest beginning says whose key it is', () => {
+  const both = [provider('openai'), provider('anthropic')];
+  expect(recognise(' sk-proj-abc', both)?.id).toBe('openai');
+  expect(recognise('sk-ant-abc', both)?.id).toBe('anthropic');
+  expect(recognise('byok_abc', both)).toBeUndefined();
+  expect(recognise('', both)).toBeUndefined();
+});

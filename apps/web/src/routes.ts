@@ -1,0 +1,59 @@
+/** The pages and who may open them. Each page is a file of its own, loaded when it is first opened. */
+import type { Pinia } from 'pinia';
+import { createRouter, createWebHistory, type RouteRecordRaw, type Router } from 'vue-router';
+import { useSession } from './session.ts';
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    title: string;
+    /** user: signed in, else the sign-in page comes first · guest: nobody signed in · anyone. */
+    for: 'user' | 'guest' | 'anyone';
+  }
+}
+
+export const home = '/settings/api-keys';
+export const signInPath = '/sign-in';
+
+const routes: RouteRecordRaw[] = [
+  { path: '/', redirect: home },
+  { path: '/settings', redirect: home },
+  { path: '/setup', component: () => import('./pages/SetUpPage.vue'), meta: { title: 'Set up', for: 'anyone' } },
+  { path: signInPath, component: () => import('./pages/SignInPage.vue'), meta: { title: 'Sign in', for: 'guest' } },
+  { path: '/sign-up', component: () => import('./pages/SignUpPage.vue'), meta: { title: 'Sign up', for: 'guest' } },
+  { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'API keys', for: 'user' } },
+  { path: '/settings/api-keys/usage', component: () => import('./pages/UsagePage.vue'), meta: { title: 'Usage', for: 'user' } },
+  { path: '/settings/tokens', component: () => import('./pages/TokensPage.vue'), meta: { title: 'Access tokens', for: 'user' } },
+  { path: '/settings/plan', component: () => import('./pages/PlanPage.vue'), meta: { title: 'Plan and limits', for: 'user' } },
+  { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'Page not found', for: 'anyone' } },
+];
+
+export function createRoutes(pinia: Pinia): Router {
+  const router = createRouter({
+    history: createWebHistory(),
+    routes,
+    scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  });
+
+  router.beforeEach(async (to) => {
+    const session = useSession(pinia);
+    // Rejects where the server cannot be reached: App.vue says so, and how to go on.
+    if (!session.loaded) await session.load();
+    if (to.meta.for === 'user' && !session.me) return signInFrom(to.fullPath);
+    if (to.meta.for === 'guest' && session.me) return backFrom(to.query.back);
+    if (to.path === '/sign-up' && !session.instance?.signUp) return signInPath;
+    return true;
+  });
+  router.afterEach((to) => {
+    document.title = `${to.meta.title} · SynthStack BYOK`;
+  });
+  return router;
+}
+
+export function signInFrom(fullPath: string) {
+  return { path: signInPath, query: fullPath === home ? {} : { back: fullPath } };
+}
+
+/** Where somebody was before signing in. Only paths of this page: the address may come from a stranger's link. */
+export function backFrom(back: unknown): string {
+  return typeof back === 'string' && /^\/(?![/\\])/.test(back) ? back : home;
+}

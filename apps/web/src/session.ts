@@ -1,0 +1,79 @@
+/** Who is signed in. The session itself is a cookie that no script can read; here is only what the server says about it. */
+import { AppError, type Instance, type Me, type Problem as RestProblem } from '@synthstack/core';
+import { defineStore } from 'pinia';
+import { ref, shallowRef } from 'vue';
+import { api } from './api.ts';
+import { tellOtherTabs } from './other-tabs.ts';
+import { unreachable } from './problem.ts';
+
+export const useSession = defineStore('session', () => {
+  const me = shallowRef<Me | null>(null);
+  const instance = shallowRef<Instance | null>(null);
+  const loaded = ref(false);
+  /** The session came to its end while the page was open, so the sign-in page says so. */
+  const ended = ref(false);
+
+  /** Asks the server; rejects if it cannot be reached. */
+  async function load(): Promise<void> {
+    const [about, who] = await Promise.all([api.accounts.instance.query(), whoAmI()]);
+    instance.value = about;
+    me.value = who;
+    loaded.value = true;
+  }
+
+  async function signIn(email: string, password: string): Promise<void> {
+    await auth('sign-in/email', { email, password });
+    await entered();
+  }
+
+  async function signUp(name: string, email: string, password: string): Promise<void> {
+    await auth('sign-up/email', { name, email, password });
+    await entered();
+  }
+
+  async function entered(): Promise<void> {
+    ended.value = false;
+    await load();
+    tellOtherTabs('session');
+  }
+
+  /** Even if the server cannot be told, this page forgets who was here; the caller says so. */
+  async function signOut(): Promise<void> {
+    await auth('sign-out', {});
+    me.value = null;
+    ended.value = false;
+    tellOtherTabs('session');
+  }
+
+  function end(): void {
+    if (!me.value) return;
+    me.value = null;
+    ended.value = true;
+  }
+
+  return { me, instance, loaded, ended, load, signIn, signUp, signOut, end };
+});
+
+/** Asked of better-auth first, which says "nobody" without an error; `accounts.me` is for those who are somebody. */
+async function whoAmI(): Promise<Me | null> {
+  const answer = await fetch('/api/auth/get-session').catch(() => null);
+  if (!answer) throw new AppError('internal', unreachable().message);
+  const session: unknown = await answer.json().catch(() => null);
+  return session ? api.accounts.me.query() : null;
+}
+
+/** better-auth's routes under /api/auth, as plain JSON; the server turns their refusals into problems of ours (RFC 9457). */
+async function auth(route: string, body: Record<string, string>): Promise<void> {
+  const answer = await fetch(`/api/auth/${route}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  }).catch(() => null);
+  if (!answer) throw new AppError('internal', unreachable().message);
+  if (answer.ok) return;
+  const problem = (await answer.json().catch(() => null)) as RestProblem | null;
+  if (!problem?.detail) throw new AppError('internal', texts.failed);
+  throw new AppError(problem.code, problem.detail, { errors: problem.errors });
+}
+
+const texts = { failed: 'This did not work. Please try again; if it goes on, tell your administrator.' };
