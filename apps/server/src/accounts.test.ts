@@ -36,7 +36,10 @@ test('the link that the console prints makes the first administrator, once', asy
   expect(await accounts.needsSetUp()).toBe(false);
   expect(await accounts.setUpLink()).toBeNull();
   await expect(accounts.setUp({ token, ...root, email: 'eve@example.com' })).rejects.toMatchObject({ code: 'conflict' });
+  // Whose server it is may use their own keys on it.
+  expect(await stage.plans.of(userId)).toMatchObject({ tier: 'lifetime', byok: true });
   expect(await stage.audit.list({ limit: 5 })).toMatchObject([
+    { actor: userId, subject: userId, action: 'plan.changed', detail: { tier: 'lifetime' } },
     { actor: userId, subject: userId, action: 'account.created', detail: { role: 'admin' } },
   ]);
 });
@@ -89,20 +92,22 @@ test('a set-up that fails leaves the link as it was', async () => {
   await stage.accounts.setUp({ token, ...root });
 });
 
-test('a link is worth nothing once there is a user, whoever made that user', async () => {
+test('a link is worth nothing once there is an administrator, whoever made them; other users leave it as it is', async () => {
   await using db = await testDb();
   await using stage = await accountsStage(db);
   const token = tokenOf(await stage.accounts.setUpLink());
   const elsewhere = await db.reopen();
   await using cli = await accountsStage(elsewhere);
-  await cli.accounts.add({ email: 'ada@example.com', password: await knownHash(), tier: 'community', admin: false });
+  await cli.accounts.add({ email: 'bob@example.com', password: await knownHash(), tier: 'community', admin: false });
+  expect(await stage.accounts.needsSetUp()).toBe(true);
+  await cli.accounts.add({ email: 'ada@example.com', password: await knownHash(), tier: 'community', admin: true });
   await elsewhere.close();
   await expect(stage.accounts.setUp({ token, ...root })).rejects.toMatchObject({ code: 'conflict' });
 
   await db.orm.delete(db.tables.user);
   const late = stage.accounts.setUp({ token, ...root });
   // While its password is hashed, somebody else is added.
-  await stage.accounts.add({ email: 'ada@example.com', password: await knownHash(), tier: 'community', admin: false });
+  await stage.accounts.add({ email: 'ada@example.com', password: await knownHash(), tier: 'community', admin: true });
   await expect(late).rejects.toMatchObject({ code: 'conflict', message: expect.stringContaining('set up already') });
   expect(await stage.accounts.list()).toHaveLength(1);
 });

@@ -44,8 +44,10 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
   const { user, setting } = db.tables;
   const columns = { id: user.id, email: user.email, name: user.name, role: user.role };
 
+  const administrators = () => db.orm.select({ one: sql`1` }).from(user).where(eq(user.role, 'admin'));
+
   async function needsSetUp(): Promise<boolean> {
-    return (await db.orm.select({ id: user.id }).from(user).limit(1)).length === 0;
+    return (await administrators().limit(1)).length === 0;
   }
 
   function created(userId: string, actor: string, role: string): Statement[] {
@@ -53,7 +55,7 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
   }
 
   return {
-    /** True until there is a user. */
+    /** True until there is an administrator. */
     needsSetUp,
 
     /** @throws AppError `not_found`: no such user */
@@ -97,7 +99,7 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
 
     /**
      * Makes a new one-time link for the first administrator; links made before no longer work.
-     * @returns null where there is a user already
+     * @returns null where there is an administrator already
      */
     async setUpLink(): Promise<string | null> {
       if (!(await needsSetUp())) return null;
@@ -113,22 +115,27 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
     },
 
     /**
-     * Makes the first administrator. The link is used up in the same write that makes the account: of many calls at once one
+     * Makes the first administrator, whose server it is: their plan is lifetime. The link is used up in the same write that makes the account: of many calls at once one
      * succeeds, and one that fails leaves the link as it was.
-     * @throws AppError `forbidden`: wrong link; `conflict`: there is a user already; `invalid_input`
+     * @throws AppError `forbidden`: wrong link; `conflict`: there is an administrator already; `invalid_input`
      */
     async setUp({ token, name, email, password }: SetUp): Promise<{ userId: string }> {
       const given = hash('sha256', token);
       const [row] = await db.orm.select({ value: setting.value }).from(setting).where(eq(setting.key, setUpKey));
       if (!(await needsSetUp())) throw isSetUp();
       if (!sameText(given, String(row?.value ?? ''))) throw wrongLink();
-      const nobody = notExists(db.orm.select({ one: sql`1` }).from(user));
-      const consume = db.orm.delete(setting).where(and(eq(setting.key, setUpKey), eq(setting.value, given), nobody));
+      const consume = db.orm.delete(setting).where(and(eq(setting.key, setUpKey), eq(setting.value, given), notExists(administrators())));
       try {
         const before = [must(statement(consume))];
         return await auth.createUser(
           { email, name, password, role: 'admin' },
-          { before, after: (userId) => created(userId, userId, 'admin') },
+          {
+            before,
+            after: (userId) => [
+              ...created(userId, userId, 'admin'),
+              ...plans.writes(userId, { tier: 'lifetime', source: 'admin', actor: userId }),
+            ],
+          },
         );
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'conflict') throw error;

@@ -189,8 +189,8 @@ export function createAuth(parts: AuthParts) {
     const domain = email.slice(email.lastIndexOf('@') + 1);
     if (typeof signUp !== 'string' && !signUp.includes(domain))
       throw new AppError('forbidden', `Only addresses at ${signUp.join(', ')} can sign up here.`);
-    // Else a stranger could be the first user, and the console's link, which makes the administrator, would no longer work.
-    if ((await db.orm.select({ id: user.id }).from(user).limit(1)).length === 0)
+    // A server that nobody looks after yet is nobody's to join.
+    if ((await db.orm.select({ id: user.id }).from(user).where(eq(user.role, 'admin')).limit(1)).length === 0)
       throw new AppError('forbidden', 'This server is not set up yet: open the link that its console prints.');
     attempts.take(email, addressOf(req));
     await createUser({ ...body, role: 'user' });
