@@ -88,7 +88,7 @@ test('a failed check keeps the typed key; saved all the same it is invalid, with
   stage.provider.key(good, 'no_credit');
   await page.getByRole('button', { name: 'Test Key: Anthropic' }).click();
   await card(page, 'Anthropic').getByText('No credit', { exact: true }).waitFor();
-  await card(page, 'Anthropic').getByText('Add credit, or raise the spending limit').waitFor();
+  await card(page, 'Anthropic').getByText('When that is done, press “Test Key”').waitFor();
   stage.provider.key(good, 'good');
   await page.getByRole('button', { name: 'Test Key: Anthropic' }).click();
   await card(page, 'Anthropic').getByText('Valid', { exact: true }).waitFor();

@@ -1,21 +1,11 @@
 /** Every page as people see it: phone and desktop, light and dark, with axe and a picture of each in .screenshots. */
-import { readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import type { AxeResults } from 'axe-core';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { lookAt, settled, sizes, violations } from './look.ts';
 import { newKey, openStage, type Stage, until, type Visitor } from './stage.ts';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const pictures = join(import.meta.dirname, '../../../.screenshots');
-const sizes = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 860 } };
-const themes = ['light', 'dark'] as const;
 
 let stage: Stage;
 beforeAll(async () => {
-  await mkdir(pictures, { recursive: true });
   stage = await openStage({ SIGNUP: 'open', PLATFORM_OPENAI_API_KEY: 'sk-platform-0123456789abcdef' });
   return () => stage[Symbol.asyncDispose]();
 });
@@ -115,19 +105,7 @@ describe.for(Object.entries(scenes))('%s', ([name, { who, path, wait, act }]) =>
     await page.getByText(wait).first().waitFor();
     await act?.(page);
     if (act) await until(() => page.getByRole('dialog').or(page.getByRole('alert')).first().isVisible());
-    for (const colorScheme of themes) {
-      await page.emulateMedia({ colorScheme });
-      for (const [size, viewport] of Object.entries(sizes)) {
-        await page.setViewportSize(viewport);
-        await settled(page);
-        await page.screenshot({ path: join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
-        expect(
-          await page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
-          `${size}: nothing sticks out`,
-        ).toBeLessThanOrEqual(0);
-        expect(await violations(page), `${size} ${colorScheme}`).toEqual([]);
-      }
-    }
+    await lookAt(page, name);
     expect(complaints()).toEqual([]);
     await context.close();
   });
@@ -161,14 +139,3 @@ test.for(['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', 
     await context.close();
   },
 );
-
-/** Quasar's transitions run on timers of a tenth of a second, whatever the reduced motion. */
-async function settled(page: Page): Promise<void> {
-  await page.evaluate(() => new Promise((done) => setTimeout(done, 200)));
-}
-
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
-  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-}

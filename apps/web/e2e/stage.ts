@@ -119,7 +119,8 @@ export async function openStage(env: Record<string, string> = {}): Promise<Stage
   };
 }
 
-async function openVisitor(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<Visitor> {
+/** For a server that is not of the stage: `openStage` has it as `visitor`. */
+export async function openVisitor(browser: Browser, origin: string, options: BrowserContextOptions = {}): Promise<Visitor> {
   const context = await browser.newContext({ baseURL: origin, viewport: { width: 1280, height: 860 }, ...options });
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
   context.setDefaultTimeout(10_000);

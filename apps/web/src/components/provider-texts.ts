@@ -19,7 +19,7 @@ interface StateText {
   icon: string;
   /** What it means, where the server has no sentence of its own. */
   means: string;
-  /** What helps, shown at the state that it explains. */
+  /** What else helps, shown at the state that it explains: it follows `means`, or the server's sentence. */
   steps: string[];
 }
 
@@ -60,18 +60,16 @@ export const stateTexts: Record<KeyState, StateText> = {
     label: 'No credit',
     tone: 'warn',
     icon: symOutlinedAccountBalanceWallet,
-    means: '{name} knows this key, but its account has no credit left or has reached its spending limit.',
-    steps: [
-      'Add credit, or raise the spending limit, in your {name} account under Billing.',
-      'Then press “Test Key”. Otherwise we try the key again by ourselves with one of your next requests.',
-    ],
+    means:
+      '{name} knows this key, but its account has no credit left or has reached its spending limit. Add credit or raise the limit there, under Billing.',
+    steps: ['When that is done, press “Test Key”. Otherwise we try the key again by ourselves with one of your next requests.'],
   },
   unverified: {
     label: 'Not checked yet',
     tone: 'info',
     icon: symOutlinedSchedule,
-    means: '{name} could not be asked whether this key works.',
-    steps: ['You need not do anything: we ask again after 1, 5, 15 and 60 minutes, then daily. “Test Key” asks at once.'],
+    means: '{name} could not be asked whether this key works. We ask again by ourselves, first after a minute.',
+    steps: ['“Test Key” asks {name} at once.'],
   },
   unreadable: {
     label: 'Unreadable',

@@ -82,7 +82,7 @@ console.log(answer.content);`,
 
 client = Anthropic(
     base_url="${origin}",
-    auth_token="${token}",
+    api_key="${token}",
 )
 
 answer = client.messages.create(

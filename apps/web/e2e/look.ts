@@ -1,0 +1,46 @@
+/** Looks at a page as people do: on phone and desktop, in light and dark, with axe and a picture of each in .screenshots. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { AxeResults } from 'axe-core';
+import type { Page } from 'playwright-core';
+import { expect } from 'vitest';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const pictures = join(import.meta.dirname, '../../../.screenshots');
+export const sizes = { phone: { width: 360, height: 740 }, desktop: { width: 1280, height: 860 } };
+const themes = ['light', 'dark'] as const;
+
+export async function lookAt(page: Page, name: string): Promise<void> {
+  mkdirSync(pictures, { recursive: true });
+  for (const colorScheme of themes) {
+    await page.emulateMedia({ colorScheme });
+    for (const [size, viewport] of Object.entries(sizes)) {
+      const where = `${name} on a ${size}, ${colorScheme}`;
+      await page.setViewportSize(viewport);
+      await settled(page);
+      await page.screenshot({ path: join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
+      expect(await stickingOut(page), where).toEqual([]);
+      expect(await violations(page), where).toEqual([]);
+    }
+  }
+}
+
+/** What is wider than the place that it has. */
+async function stickingOut(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const places = [document.documentElement, ...document.querySelectorAll('.panel, .modal, .modal__body')];
+    return places.filter((place) => place.scrollWidth > place.clientWidth).map((place) => `${place.tagName} ${place.className}`);
+  });
+}
+
+/** Quasar's transitions run on timers of a tenth of a second, whatever the reduced motion. */
+export async function settled(page: Page): Promise<void> {
+  await page.evaluate(() => new Promise((done) => setTimeout(done, 200)));
+}
+
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+}
