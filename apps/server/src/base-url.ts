@@ -27,7 +27,7 @@ function isSamePlace(url: URL, own: string): boolean {
   return portOf(url) === portOf(other) && isThisMachine(url.hostname) && isThisMachine(other.hostname);
 }
 
-function isLoopback(hostname: string): boolean {
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 

@@ -3,11 +3,11 @@
  * configuration stops the process and lists every mistake by name; values are never repeated, since some are secret.
  */
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
-import { AppError, type ProviderId, type TierName, tierNames } from '@synthstack/core';
+import { AppError, KeyText, type ProviderId, type TierName, tierNames } from '@synthstack/core';
 import { parseMasterKey } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { z } from 'zod';
@@ -15,13 +15,15 @@ import manifest from '../package.json' with { type: 'json' };
 import { baseUrlMistake } from './base-url.ts';
 
 const second = 1_000;
-const ms = (name: string, fallback: number) =>
-  z.coerce
-    .number({ error: `${name}: milliseconds, a whole number.` })
-    .int()
-    .min(1)
-    .max(86_400_000)
-    .default(fallback);
+/** Digits only: Number() would also take '', ' ', '0x10' and '1e3'. */
+const whole = (least: number, most: number, sentence: string) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, sentence)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, sentence);
+const ms = (fallback: number) => whole(1, 86_400_000, 'Milliseconds, a whole number from 1 to 86400000.').default(fallback);
+const platformKey = (owner: string) => KeyText.optional().describe(`The operator's own key for ${owner}.`);
 
 const Env = z.object({
   ENCRYPTION_KEY: masterKey().optional().describe('64 hex characters; seals all stored keys.'),
@@ -42,9 +44,10 @@ const Env = z.object({
     .optional()
     .describe('Signs sessions.'),
   HOST: z.string().default('127.0.0.1').describe('Address to listen on.'),
-  PORT: z.coerce.number({ error: 'A port from 0 to 65535.' }).int().min(0).max(65_535).default(3000).describe('TCP port to listen on.'),
+  PORT: whole(0, 65_535, 'A port from 0 to 65535.').default(3000).describe('TCP port to listen on.'),
   PUBLIC_URL: z
-    .url({ protocol: /^https?$/, error: 'A URL such as https://byok.example.com.' })
+    .string()
+    .refine(isOrigin, 'Scheme, host and port only, such as https://byok.example.com.')
     .optional()
     .describe('Where people reach this server; http://localhost:PORT unless set.'),
   TRUST_PROXY: z
@@ -65,20 +68,24 @@ const Env = z.object({
     .undefined({ error: 'Several nodes with Redis come with a later version: unset it.' })
     .optional()
     .describe('Not in this version.'),
-  PLATFORM_OPENAI_API_KEY: z.string().optional().describe("The operator's own OpenAI key."),
-  PLATFORM_ANTHROPIC_API_KEY: z.string().optional().describe("The operator's own Anthropic key."),
+  PLATFORM_OPENAI_API_KEY: platformKey('OpenAI'),
+  PLATFORM_ANTHROPIC_API_KEY: platformKey('Anthropic'),
   OPENAI_BASE_URL: z.string().default('https://api.openai.com/v1').describe("OpenAI's address."),
   ANTHROPIC_BASE_URL: z.string().default('https://api.anthropic.com').describe("Anthropic's address."),
-  SIGNUP: z.string().default('closed').describe('closed, open, or a comma-separated list of e-mail domains.'),
-  UPSTREAM_CONNECT_TIMEOUT_MS: ms('UPSTREAM_CONNECT_TIMEOUT_MS', 5 * second),
-  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms('UPSTREAM_FIRST_BYTE_TIMEOUT_MS', 600 * second),
-  UPSTREAM_IDLE_TIMEOUT_MS: ms('UPSTREAM_IDLE_TIMEOUT_MS', 600 * second),
-  UPSTREAM_TOTAL_TIMEOUT_MS: ms('UPSTREAM_TOTAL_TIMEOUT_MS', 3_600 * second),
-  BODY_LIMIT_BYTES: z.coerce
-    .number({ error: 'A whole number of bytes.' })
-    .int()
-    .min(1_024)
-    .max(2 ** 30)
+  SIGNUP: z
+    .string()
+    .transform(signUpRule)
+    .refine(
+      (rule) => typeof rule === 'string' || (rule.length > 0 && rule.every(isDomain)),
+      'closed, open, or e-mail domains such as example.com,example.org.',
+    )
+    .default('closed')
+    .describe('closed, open, or a comma-separated list of e-mail domains.'),
+  UPSTREAM_CONNECT_TIMEOUT_MS: ms(5 * second),
+  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms(600 * second),
+  UPSTREAM_IDLE_TIMEOUT_MS: ms(600 * second),
+  UPSTREAM_TOTAL_TIMEOUT_MS: ms(3_600 * second),
+  BODY_LIMIT_BYTES: whole(1_024, 2 ** 30, 'Bytes, a whole number from 1024 to 1073741824.')
     .default(32 * 2 ** 20)
     .describe('The largest request body.'),
   ...perTier(
@@ -91,10 +98,7 @@ const Env = z.object({
   ),
   ...perTier(
     'PLATFORM_MAX_OUTPUT',
-    z.coerce
-      .number({ error: 'A whole number of tokens.' })
-      .int()
-      .min(1)
+    whole(1, 10_000_000, 'Tokens, a whole number from 1 to 10000000.')
       .default(16_384)
       .describe('Largest output on the platform keys, in tokens.'),
   ),
@@ -121,17 +125,20 @@ export type Config = ReturnType<typeof toConfig>;
 
 /** @throws AppError `invalid_config` that lists all mistakes */
 export function loadConfig(given: NodeJS.ProcessEnv): Config {
-  const env = withSecretFiles(withoutEmpty(given));
+  const { env, wrong } = withSecretFiles(withoutEmpty(given));
   const parsed = Env.safeParse(env);
-  if (!parsed.success) throw mistakes(parsed.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`));
-  const config = toConfig(parsed.data);
-  const wrong = contradictions(config);
+  const issues = parsed.error?.issues ?? [];
+  wrong.push(...issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
+  // What is right in itself is still held against the rest, so that one start shows every mistake.
+  const bad = new Set(issues.map(({ path }) => path[0]));
+  const config = toConfig(parsed.data ?? Env.parse(Object.fromEntries(Object.entries(env).filter(([name]) => !bad.has(name)))));
+  wrong.push(...contradictions(config));
   if (wrong.length > 0) throw mistakes(wrong);
   return Object.freeze(config);
 }
 
 function toConfig(env: z.infer<typeof Env>) {
-  const publicUrl = (env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).replace(/\/+$/, '');
+  const publicUrl = new URL(env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).origin;
   const dataDir = resolve(env.DATA_DIR);
   const byTier = <T>(pick: (tier: string) => T) =>
     Object.fromEntries(tierNames.map((tier) => [tier, pick(tier.toUpperCase())])) as Record<TierName, T>;
@@ -141,10 +148,10 @@ function toConfig(env: z.infer<typeof Env>) {
     demo: false,
     /** Only tests switch these off. */
     signInLimits: true,
-    encryptionKey: env.ENCRYPTION_KEY && new Secret(env.ENCRYPTION_KEY),
+    encryptionKey: secretOf(env.ENCRYPTION_KEY),
     previousEncryptionKeys: env.ENCRYPTION_KEY_PREVIOUS.map((key) => new Secret(key)),
     acceptLoss: env.ENCRYPTION_KEY_RESET === 'accept-loss',
-    authSecret: env.AUTH_SECRET && new Secret(env.AUTH_SECRET),
+    authSecret: secretOf(env.AUTH_SECRET),
     host: env.HOST,
     port: env.PORT,
     publicUrl,
@@ -153,11 +160,11 @@ function toConfig(env: z.infer<typeof Env>) {
     dataDir,
     databaseUrl: env.DATABASE_URL ?? `file:${join(dataDir, 'byok.db')}`,
     platformKeys: compact<Record<ProviderId, Secret | undefined>>({
-      openai: env.PLATFORM_OPENAI_API_KEY ? new Secret(env.PLATFORM_OPENAI_API_KEY.trim()) : undefined,
-      anthropic: env.PLATFORM_ANTHROPIC_API_KEY ? new Secret(env.PLATFORM_ANTHROPIC_API_KEY.trim()) : undefined,
+      openai: secretOf(env.PLATFORM_OPENAI_API_KEY),
+      anthropic: secretOf(env.PLATFORM_ANTHROPIC_API_KEY),
     }),
     baseUrls: { openai: env.OPENAI_BASE_URL, anthropic: env.ANTHROPIC_BASE_URL } satisfies Record<ProviderId, string>,
-    signUp: signUpRule(env.SIGNUP),
+    signUp: env.SIGNUP,
     timeouts: {
       connectMs: env.UPSTREAM_CONNECT_TIMEOUT_MS,
       firstByteMs: env.UPSTREAM_FIRST_BYTE_TIMEOUT_MS,
@@ -167,7 +174,7 @@ function toConfig(env: z.infer<typeof Env>) {
     bodyLimitBytes: env.BODY_LIMIT_BYTES,
     platformModels: byTier((tier) => perTierEnv[`PLATFORM_MODELS_${tier}`] as string[] | null),
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
-    metricsToken: env.METRICS_TOKEN && new Secret(env.METRICS_TOKEN),
+    metricsToken: secretOf(env.METRICS_TOKEN),
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),
   };
@@ -179,7 +186,8 @@ function toConfig(env: z.infer<typeof Env>) {
  */
 export function readEnvironment(options: { makeSecrets: boolean }): { config: Config; notes: string[] } {
   const file = resolve('.env');
-  const fromFile = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
+  const before = readText(file, '.env');
+  const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
   // The official SDKs read these too; the agents' clients must never see the operator's values.
   for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC)_/.test(name)) delete process.env[name];
@@ -187,17 +195,18 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
   if (missing.length === 0) return { config, notes: [] };
-  if (!options.makeSecrets || databaseExists(config.databaseUrl)) throw mistakes(missing.map(missingSecret));
+  if (databaseExists(config.databaseUrl)) throw mistakes(missing.map(missingSecret));
+  if (!options.makeSecrets) throw mistakes([`${missing.join(' and ')}: not set yet. \`byok init\` makes them and writes them to .env.`]);
   const made = Object.fromEntries(missing.map((name) => [name, randomBytes(32).toString('hex')]));
-  const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const lines = Object.entries(made).map(([name, value]) => `${name}=${value}\n`);
-  appendFileSync(file, (before && !before.endsWith('\n') ? '\n' : '') + lines.join(''), { mode: 0o600 });
-  return {
-    config: loadConfig({ ...env, ...made }),
-    notes: [
-      `Made ${missing.join(' and ')} and wrote them to ${file}. Back this file up: without ENCRYPTION_KEY nobody, you included, can open the stored keys.`,
-    ],
-  };
+  try {
+    appendFileSync(file, (before && !before.endsWith('\n') ? '\n' : '') + lines.join(''), { mode: 0o600 });
+  } catch {
+    throw mistakes([`${missing.join(' and ')}: not set, and ${file} cannot be written. Set them, or make this folder writable.`]);
+  }
+  const wrote = `Made ${missing.join(' and ')} and wrote them to ${file}. Back this file up: without ENCRYPTION_KEY nobody, you included, can open the stored keys.`;
+  const open = (statSync(file).mode & 0o077) !== 0 ? [`Others on this machine can read it: chmod 600 ${file}`] : [];
+  return { config: loadConfig({ ...env, ...made }), notes: [wrote, ...open] };
 }
 
 function contradictions(config: Config): string[] {
@@ -214,7 +223,7 @@ function contradictions(config: Config): string[] {
 }
 
 /** A PostgreSQL of ours may hold data: secrets are only made up for a file that is not there yet. */
-const databaseExists = (url: string): boolean => !url.startsWith('file:') || existsSync(url.slice('file:'.length));
+export const databaseExists = (url: string): boolean => !url.startsWith('file:') || existsSync(url.slice('file:'.length));
 
 function missingSecret(name: string): string {
   return name === 'ENCRYPTION_KEY'
@@ -227,19 +236,33 @@ function mistakes(lines: string[]): AppError {
 }
 
 /** `NAME_FILE` holds the path of a file with the secret, so that it need not stand in the environment. */
-function withSecretFiles(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const read: NodeJS.ProcessEnv = {};
+function withSecretFiles(given: NodeJS.ProcessEnv): { env: NodeJS.ProcessEnv; wrong: string[] } {
+  const env = { ...given };
+  const wrong: string[] = [];
   for (const name of secretNames) {
-    const path = env[`${name}_FILE`];
+    const path = given[`${name}_FILE`];
     if (path === undefined) continue;
-    if (env[name] !== undefined) throw mistakes([`${name}: set either it or ${name}_FILE, not both.`]);
+    if (given[name] !== undefined) {
+      wrong.push(`${name}: set either it or ${name}_FILE, not both.`);
+      continue;
+    }
     try {
-      read[name] = readFileSync(path, 'utf8').trim();
+      env[name] = readFileSync(path, 'utf8').trim();
+      if (env[name] === '') wrong.push(`${name}_FILE: the file is empty.`);
     } catch {
-      throw mistakes([`${name}_FILE: the file cannot be read.`]);
+      wrong.push(`${name}_FILE: the file cannot be read.`);
     }
   }
-  return { ...env, ...read };
+  return { env: withoutEmpty(env), wrong };
+}
+
+/** '' where there is none. @throws AppError `invalid_config`: it is there and cannot be read */
+function readText(path: string, name: string): string {
+  try {
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  } catch {
+    throw mistakes([`${name}: it is there, but cannot be read.`]);
+  }
 }
 
 function masterKey() {
@@ -259,10 +282,19 @@ function isCidr(text: string): boolean {
   return family > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)));
 }
 
+/** Where browsers and SDKs reach the server: it answers at the root, and a name or password in it would end up in links. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+}
+
+const isDomain = (text: string): boolean => /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}$/.test(text);
+
 function signUpRule(text: string): 'closed' | 'open' | string[] {
   return text === 'closed' || text === 'open' ? text : list(text).map((domain) => domain.toLowerCase());
 }
 
+const secretOf = (text: string | undefined): Secret | undefined => (text === undefined ? undefined : new Secret(text));
 const notAnExample = (text: string): boolean => new Set(text).size >= 8 && !/example|change.?me|secret-?key|password/i.test(text);
 const list = (text: string | undefined): string[] =>
   (text ?? '')

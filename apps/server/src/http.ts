@@ -5,11 +5,12 @@ import { createServer as createHttpsServer } from 'node:https';
 import { AppError, toAppError, UsageRange } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { docsPage, docsStyle } from './api/docs-page.ts';
-import { handleRest, openApi, sendJson, sendProblem } from './api/rest.ts';
+import { handleRest, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
 import { appRouter } from './api/router.ts';
-import { appErrorOf, type Context, inputError } from './api/trpc.ts';
+import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
+import { isLoopback } from './base-url.ts';
 import type { Caller } from './callers.ts';
 import { loadPages } from './pages.ts';
 import { type Target, targetOf } from './target.ts';
@@ -23,11 +24,13 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/docs.css', access: 'anyone' },
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
 ] as const;
+type OwnRoute = (typeof ownRoutes)[number];
+type Handler = (req: IncomingMessage, res: ServerResponse, target: Target) => void | Promise<void>;
 
-/** No inline script anywhere; Quasar sets element styles from script, which needs no exception, but style elements do. */
+/** No inline script or style anywhere; what Quasar sets on elements from script needs no exception. */
 const securityHeaders = {
   'content-security-policy':
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cross-origin-opener-policy': 'same-origin',
@@ -49,11 +52,9 @@ export function createServer(app: App, webFolder: string): Server {
     return caller;
   }
 
-  /** A browser names the origin of whatever may change something; ours is the only one that may ride on a cookie. */
-  function isForeign(req: IncomingMessage): boolean {
-    const { origin } = req.headers;
-    if (origin === undefined) return req.headers['sec-fetch-site'] === 'cross-site';
-    return origin !== publicOrigin && origin !== `http://${req.headers.host}` && origin !== `https://${req.headers.host}`;
+  /** A browser names the origin of whatever may change something; only our own page may ride on its cookie. */
+  function isForeign({ headers }: IncomingMessage): boolean {
+    return headers.origin === undefined ? headers['sec-fetch-site'] === 'cross-site' : headers.origin !== publicOrigin;
   }
 
   function contextOf(req: IncomingMessage): Context {
@@ -69,11 +70,8 @@ export function createServer(app: App, webFolder: string): Server {
   }
 
   async function sendCsv(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
-    const caller = await identify(req);
-    if (!caller) throw new AppError('unauthenticated', 'Sign in first, or send a token: Authorization: Bearer <token>.');
-    if (!caller.scopes.includes('manage'))
-      throw new AppError('forbidden', 'This token may only send AI requests. Make one with the scope "manage" for this.');
-    const range = UsageRange.safeParse(Object.fromEntries(target.searchParams));
+    const caller = admit(await identify(req));
+    const range = UsageRange.safeParse(readQuery(UsageRange, target));
     if (!range.success) throw inputError(range.error);
     res.writeHead(200, {
       'content-type': 'text/csv; charset=utf-8',
@@ -92,9 +90,23 @@ export function createServer(app: App, webFolder: string): Server {
     await app.db.orm.select().from(app.db.tables.generation);
   }
 
+  const own: Readonly<Record<OwnRoute['path'], Handler>> = {
+    '/healthz': (_req, res) => sendJson(res, 200, { status: 'ok' }),
+    async '/readyz'(_req, res) {
+      await ready();
+      sendJson(res, 200, { status: 'ok' });
+    },
+    '/api/openapi.json': (_req, res) => sendJson(res, 200, spec),
+    '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
+    '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
+    '/api/v1/api-keys/usage.csv': sendCsv,
+  };
+  const isOwn = (path: string): path is OwnRoute['path'] => Object.hasOwn(own, path);
+
   async function route(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const { pathname } = target;
     if (pathname.startsWith('/trpc/')) {
+      res.setHeader('cache-control', 'no-store');
       return nodeHTTPRequestHandler({
         router: appRouter,
         req,
@@ -106,28 +118,34 @@ export function createServer(app: App, webFolder: string): Server {
       });
     }
     if (pathname.startsWith('/api/auth/')) return app.auth.handle(req, res);
-    switch (`${req.method} ${pathname}`) {
-      case 'GET /healthz':
-        return sendJson(res, 200, { status: 'ok' });
-      case 'GET /readyz':
-        await ready();
-        return sendJson(res, 200, { status: 'ok' });
-      case 'GET /api/openapi.json':
-        return sendJson(res, 200, spec);
-      case 'GET /api/docs':
-        return void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec));
-      case 'GET /api/docs.css':
-        return void res.writeHead(200, { 'content-type': 'text/css' }).end(docsStyle);
-      case 'GET /api/v1/api-keys/usage.csv':
-        return sendCsv(req, res, target);
+    const reads = req.method === 'GET' || req.method === 'HEAD';
+    const onlyReads = () =>
+      new AppError('method_not_allowed', `${req.method} is not possible here; GET is.`, { headers: { allow: 'GET, HEAD' } });
+    if (isOwn(pathname)) {
+      if (!reads) throw onlyReads();
+      return own[pathname](req, res, target);
     }
     if (pathname.startsWith('/api/')) {
       if (!(await handleRest(req, res, target, contextOf(req))))
         throw new AppError('not_found', 'There is nothing at this address. /api/docs lists what there is.');
       return;
     }
-    if (req.method !== 'GET' && req.method !== 'HEAD') throw new AppError('method_not_allowed', 'Only GET is possible here.');
-    pages.serve(req, res, pathname);
+    if (!reads) throw onlyReads();
+    const home = homeOf(req, target);
+    if (home) res.writeHead(307, { location: home, 'cache-control': 'no-store' }).end();
+    else pages.serve(req, res, pathname);
+  }
+
+  /**
+   * Where a page on this machine should be opened instead, null: it is right. `127.0.0.1` and `localhost` are one place to people but two
+   * to browsers, and only PUBLIC_URL's may sign in.
+   */
+  function homeOf({ headers }: IncomingMessage, { pathname, search }: Target): string | null {
+    const asked = URL.parse(`http://${headers.host}`);
+    const home = new URL(app.config.publicUrl);
+    const isAlias =
+      asked !== null && asked.host !== home.host && asked.port === home.port && isLoopback(asked.hostname) && isLoopback(home.hostname);
+    return isAlias && headers.accept?.includes('text/html') ? `${publicOrigin}${pathname}${search}` : null;
   }
 
   function logInternal(error: AppError): void {

@@ -1,13 +1,14 @@
 /** The built pages, from memory: hashed files for a year, index.html for every other path, brotli where it is understood. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { extname, join } from 'node:path';
+import { extname } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
+import { readFiles } from './pages-files.ts';
 
 interface Page {
   type: string;
   plain: Buffer;
-  brotli: Buffer | null;
+  /** Made when first asked for, so that a start need not wait for it. */
+  brotli: () => Buffer | null;
   cache: string;
 }
 
@@ -27,16 +28,16 @@ export type Pages = ReturnType<typeof loadPages>;
 
 /** @param folder  where vite put the pages; one that is not there serves a page that says how to build them */
 export function loadPages(folder: string) {
-  const pages = new Map(filesIn(folder).map((file) => [`/${file}`, loadPage(join(folder, file), file)]));
+  const pages = new Map([...readFiles(folder)].map(([file, plain]) => [`/${file}`, pageOf(file, plain)]));
   const index = pages.get('/index.html') ?? missing;
 
   return {
     /** Answers GET and HEAD; paths of the pages' own router get index.html, missing files 404. */
     serve(req: IncomingMessage, res: ServerResponse, pathname: string): void {
-      const page = pages.get(pathname) ?? (extname(pathname) === '' ? index : null);
+      const page = pages.get(pathname) ?? (isFileLike(pathname) ? null : index);
       if (!page) return void res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('Not found');
-      const brotli = page.brotli && /\bbr\b/.test(String(req.headers['accept-encoding'] ?? ''));
-      const body = brotli && page.brotli ? page.brotli : page.plain;
+      const brotli = takesBrotli(req.headers['accept-encoding']) ? page.brotli() : null;
+      const body = brotli ?? page.plain;
       res.writeHead(200, {
         'content-type': page.type,
         'content-length': body.length,
@@ -49,26 +50,29 @@ export function loadPages(folder: string) {
   };
 }
 
-function loadPage(path: string, file: string): Page {
-  const plain = readFileSync(path);
+function pageOf(file: string, plain: Buffer): Page {
   const extension = extname(file);
   const compressible = /^\.(html|js|css|svg|json|txt)$/.test(extension) && plain.length > 1_000;
+  let compressed: Buffer | null = null;
   return {
     type: types[extension] ?? 'application/octet-stream',
     plain,
-    brotli: compressible ? brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } }) : null,
+    brotli: () => {
+      if (compressible) compressed ??= brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } });
+      return compressed;
+    },
     cache: file.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
   };
 }
 
-function filesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder, { recursive: true })
-      .map((file) => String(file).replaceAll('\\', '/'))
-      .filter((file) => statSync(join(folder, file)).isFile());
-  } catch {
-    return [];
-  }
+/** The pages' own paths have no dots in them: `/robots.txt`, `/.env` and `/.well-known/x` are files that are not there. */
+const isFileLike = (pathname: string): boolean => /\/\.|\.[^/]*$/.test(pathname);
+
+/** `br;q=0` refuses it (RFC 9110, 12.4.2). */
+function takesBrotli(acceptEncoding: string | string[] | undefined): boolean {
+  return String(acceptEncoding ?? '')
+    .split(',')
+    .some((coding) => /^br(\s*;\s*q=(?!0(\.0*)?$).*)?$/.test(coding.trim()));
 }
 
 const missing: Page = {
@@ -76,6 +80,6 @@ const missing: Page = {
   plain: Buffer.from(
     '<!doctype html><title>SynthStack BYOK</title><p>The pages are not built. Start with <code>npx --yes pnpm@12.21.0 start</code>.',
   ),
-  brotli: null,
+  brotli: () => null,
   cache: 'no-cache',
 };

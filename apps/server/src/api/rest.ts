@@ -43,10 +43,11 @@ const maxBodyBytes = 64 * 1_024;
 
 /** Answers one REST call. @returns false: there is no such door */
 export async function handleRest(req: IncomingMessage, res: ServerResponse, target: Target, context: Context): Promise<boolean> {
-  const found = findDoor(req.method ?? '', target.pathname);
+  // What HEAD asks for is GET's answer without its body, which Node leaves out by itself.
+  const found = findDoor(req.method === 'HEAD' ? 'GET' : (req.method ?? ''), target.pathname);
   if (!found) return false;
   const { door, ids } = found;
-  const result = await call(door, context, async () => ({ ...(await readInput(req, door, target)), ...ids }));
+  const result = await call(door, context, async () => withIds(await readInput(req, door, target), ids));
   if (door.status === 204) res.writeHead(204).end();
   else sendJson(res, door.status, result);
   return true;
@@ -57,7 +58,7 @@ export function sendProblem(res: ServerResponse, error: AppError): void {
     ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
     ...(error.form.http === 401 ? { 'www-authenticate': 'Bearer' } : {}),
   };
-  sendJson(res, error.form.http, toProblem(error), { 'content-type': 'application/problem+json', ...headers });
+  sendJson(res, error.form.http, toProblem(error), { 'content-type': 'application/problem+json', ...error.headers, ...headers });
 }
 
 export function sendJson(res: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
@@ -96,8 +97,8 @@ function findDoor(method: string, pathname: string): { door: Door; ids: Record<s
   // A path that is named as it stands comes before one with a hole in the same place.
   const found = here.filter(({ door }) => door.method === method).sort((a, b) => Object.keys(a.ids).length - Object.keys(b.ids).length)[0];
   if (!found && here.length > 0) {
-    const methods = here.map(({ door }) => door.method).join(', ');
-    throw new AppError('method_not_allowed', `${method} is not possible here; ${methods} is.`);
+    const methods = [...new Set(here.map(({ door }) => door.method))].join(', ');
+    throw new AppError('method_not_allowed', `${method} is not possible here; ${methods} is.`, { headers: { allow: methods } });
   }
   return found ?? null;
 }
@@ -113,6 +114,7 @@ function idsIn(template: string, pathname: string): Record<string, string> | nul
       if (segment !== value) return null;
       continue;
     }
+    if (value === '') return null;
     try {
       ids[segment.slice(1, -1)] = decodeURIComponent(value);
     } catch {
@@ -122,67 +124,69 @@ function idsIn(template: string, pathname: string): Record<string, string> | nul
   return ids;
 }
 
+/** @throws AppError `invalid_input`: the input names again what the path names already */
+function withIds(input: Record<string, unknown>, ids: Record<string, string>): Record<string, unknown> {
+  for (const name of Object.keys(ids))
+    if (Object.hasOwn(input, name)) throw wrongField(name, 'It stands in the path already: leave it out.');
+  return { ...input, ...ids };
+}
+
 async function readInput(req: IncomingMessage, door: Door, target: Target): Promise<Record<string, unknown>> {
-  if (door.kind === 'query') return queryInput(door, target);
+  if (door.kind === 'query') return readQuery(door.input, target);
   const text = await readText(req);
   if (text === '') return {};
-  if (!/^application\/json\b/i.test(req.headers['content-type'] ?? '')) {
-    throw new AppError('unsupported_media', 'Send the body as JSON, with content-type: application/json.');
+  const type = req.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
+  if (type !== 'application/json' || req.headers['content-encoding'] !== undefined) {
+    throw new AppError('unsupported_media', 'Send the body as plain JSON, with content-type: application/json.');
   }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new AppError('invalid_input', 'body: it is not valid JSON.', { errors: { body: ['It is not valid JSON.'] } });
+    throw wrongField('body', 'It is not valid JSON.');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new AppError('invalid_input', 'body: send a JSON object.', { errors: { body: ['Send a JSON object.'] } });
+    throw wrongField('body', 'Send a JSON object.');
   }
   return value as Record<string, unknown>;
 }
 
 /** A query holds only texts: what the schema wants as a whole number or a truth is read as one here, so that the schemas stay strict. */
-function queryInput(door: Door, target: Target): Record<string, unknown> {
-  const schema = door.input
-    ? (z.toJSONSchema(door.input, jsonSchemaOptions('input')) as { properties?: Record<string, { type?: string }> })
-    : {};
-  const input: Record<string, unknown> = {};
+export function readQuery(schema: z.ZodType | null, target: Target): Record<string, unknown> {
+  const { properties = {} } = schema ? (z.toJSONSchema(schema, jsonSchemaOptions('input')) as JsonObject) : {};
+  const input: Record<string, unknown> = Object.create(null);
   for (const [name, text] of target.searchParams) {
-    if (name in input) throw new AppError('invalid_input', `${name}: give it once.`, { errors: { [name]: ['Give it once.'] } });
-    const type = Object.hasOwn(schema.properties ?? {}, name) ? schema.properties?.[name]?.type : undefined;
-    if (type === 'integer' && /^-?\d{1,15}$/.test(text)) input[name] = Number(text);
-    else if (type === 'boolean' && /^(true|false)$/.test(text)) input[name] = text === 'true';
-    else Object.defineProperty(input, name, { value: text, enumerable: true, configurable: true, writable: true });
+    if (Object.hasOwn(input, name)) throw wrongField(name, 'Give it once.');
+    input[name] = typed(text, Object.hasOwn(properties, name) ? properties[name]?.type : undefined);
   }
   return input;
 }
 
+function typed(text: string, type: string | undefined): unknown {
+  if (type === 'integer' && /^-?\d{1,15}$/.test(text)) return Number(text);
+  return type === 'boolean' && /^(true|false)$/.test(text) ? text === 'true' : text;
+}
+
+function wrongField(name: string, sentence: string): AppError {
+  return new AppError('invalid_input', `${name}: ${sentence}`, { errors: { [name]: [sentence] } });
+}
+
 async function readText(req: IncomingMessage): Promise<string> {
+  const tooLarge = () => new AppError('too_large', `The body is larger than ${maxBodyBytes} bytes.`);
+  if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge();
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += chunk.length;
-    if (length > maxBodyBytes) throw new AppError('too_large', `The body is larger than ${maxBodyBytes} bytes.`);
+    if (length > maxBodyBytes) throw tooLarge();
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Paths that answer outside the table of procedures, for the documentation. */
-const extraPaths = {
-  '/api/v1/api-keys/usage.csv': {
-    get: {
-      summary: 'Every request of a range as CSV',
-      security: [{ bearer: [] }],
-      parameters: ['from', 'to'].map((name) => ({ name, in: 'query', required: true, schema: { type: 'string', format: 'date-time' } })),
-      responses: { 200: { description: 'text/csv', content: { 'text/csv': { schema: { type: 'string' } } } } },
-    },
-  },
-};
-
 /** The OpenAPI 3.1 description of all doors. */
 export function openApi(version: string, publicUrl: string): unknown {
-  const paths: Record<string, Record<string, unknown>> = structuredClone(extraPaths);
+  const paths: Record<string, Record<string, unknown>> = { '/api/v1/api-keys/usage.csv': { get: csvOperation } };
   for (const door of doors) paths[door.path] = { ...paths[door.path], [door.method.toLowerCase()]: operation(door) };
   return {
     openapi: '3.1.0',
@@ -213,7 +217,6 @@ function operation(door: Door): unknown {
     schema: type,
   }));
   const hasBody = door.kind === 'mutation' && rest && Object.keys(rest.properties ?? {}).length > 0;
-  const problem = { description: 'What is wrong, and what to do', content: { 'application/problem+json': { schema: problemSchema } } };
   return {
     operationId: door.procedure,
     summary: door.summary,
@@ -234,7 +237,7 @@ function operation(door: Door): unknown {
 }
 
 interface JsonObject {
-  properties?: Record<string, unknown>;
+  properties?: Record<string, { type?: string }>;
   required?: string[];
 }
 
@@ -255,5 +258,18 @@ const problemSchema = {
     code: { type: 'string' },
     detail: { type: 'string' },
     errors: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } },
+  },
+};
+const problem = { description: 'What is wrong, and what to do', content: { 'application/problem+json': { schema: problemSchema } } };
+
+/** It streams, so http.ts answers it, outside the table of procedures. */
+const csvOperation = {
+  operationId: 'usage.csv',
+  summary: 'Every request of a range as CSV',
+  security: [{ bearer: [] }],
+  parameters: ['from', 'to'].map((name) => ({ name, in: 'query', required: true, schema: { type: 'string', format: 'date-time' } })),
+  responses: {
+    200: { description: 'One line a request, oldest first', content: { 'text/csv': { schema: { type: 'string' } } } },
+    default: problem,
   },
 };

@@ -50,14 +50,16 @@ const errors = t.middleware(async ({ next }) => {
 /** Anyone. */
 export const publicProcedure = t.procedure.use(errors);
 
-const signedIn = t.middleware(async ({ ctx, next }) => {
-  const caller = await ctx.identify();
+/** @throws AppError `unauthenticated`: nobody; `forbidden`: a token that is for AI requests only */
+export function admit(caller: Caller | null): Caller {
   if (!caller) throw new AppError('unauthenticated', 'Sign in first, or send a token: Authorization: Bearer <token>.');
   if (!caller.scopes.includes('manage')) {
     throw new AppError('forbidden', 'This token may only send AI requests. Make one with the scope "manage" for this.');
   }
-  return next({ ctx: { caller } });
-});
+  return caller;
+}
+
+const signedIn = t.middleware(async ({ ctx, next }) => next({ ctx: { caller: admit(await ctx.identify()) } }));
 
 /** A signed-in user, or a token with the scope `manage`. */
 export const userProcedure = publicProcedure.use(signedIn);
@@ -85,7 +87,8 @@ export function appErrorOf(error: TRPCError): AppError {
 
 /** A schema's complaints, field by field. */
 export function inputError(zod: ZodError): AppError {
-  const errors: Record<string, string[]> = {};
+  // A field may be called `constructor` or `__proto__`.
+  const errors: Record<string, string[]> = Object.create(null);
   for (const issue of zod.issues) {
     const fields = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
     for (const path of fields) {

@@ -42,7 +42,8 @@ export async function runCommand(argv: readonly string[]): Promise<number | unde
   const name = Object.keys(commands).find((one) => one === words.slice(0, one.split(' ').length).join(' '));
   const load = name === undefined ? undefined : commands[name];
   if (!load || name === undefined) {
-    const asked = argv.length === 0 || argv.includes('--help') || argv[0] === 'help';
+    const begins = Object.keys(commands).some((one) => one.startsWith(`${words.join(' ')} `));
+    const asked = argv.length === 0 || argv[0] === 'help' || (argv.includes('--help') && (words.length === 0 || begins));
     (asked ? out : say)(await overview(asked ? null : argv.join(' ')));
     return asked ? 0 : 2;
   }

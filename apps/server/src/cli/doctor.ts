@@ -1,7 +1,7 @@
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toAppError } from '@synthstack/core';
-import { type Config, readEnvironment } from '../config.ts';
+import { type Config, databaseExists, readEnvironment } from '../config.ts';
 import { allProviders } from '../providers/catalog.ts';
 import type { Command } from './cli.ts';
 import { withModules } from './with-modules.ts';
@@ -32,7 +32,7 @@ async function examine(): Promise<Check[]> {
     return [{ id: 'configuration', state: 'failed', detail: toAppError(error).message }];
   }
   const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
-  return [...checks, ...(await database())];
+  return [...checks, ...(await database(config))];
 }
 
 function secretsFile(): Check {
@@ -56,7 +56,11 @@ function disk({ dataDir }: Config): Check {
   };
 }
 
-async function database(): Promise<Check[]> {
+async function database({ databaseUrl }: Config): Promise<Check[]> {
+  // Looking must not make one.
+  if (!databaseExists(databaseUrl)) {
+    return [{ id: 'database', state: 'warning', detail: 'There is no database yet; the first start makes it.' }];
+  }
   try {
     return await withModules(async ({ db, audit, vault }) => {
       const damage = await db.integrity();

@@ -1,4 +1,3 @@
-import { openDb } from '@synthstack/core/db';
 import { readEnvironment } from '../config.ts';
 import type { Command } from './cli.ts';
 
@@ -6,6 +5,7 @@ export const migrateCommand: Command = {
   summary: 'Bring the database up to this version; serve does it by itself.',
   usage: 'migrate',
   async run({ say }) {
+    const { openDb } = await import('@synthstack/core/db');
     const { config } = readEnvironment({ makeSecrets: false });
     const db = await openDb({ url: config.databaseUrl });
     await db.close();

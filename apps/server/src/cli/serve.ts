@@ -1,14 +1,15 @@
 /** The server as a process: starts, says where it is, drains at SIGTERM. */
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@synthstack/core';
-import { createApp, type Ports } from '../app.ts';
+import type { App, Ports } from '../app.ts';
 import { type Config, readEnvironment } from '../config.ts';
-import { createServer } from '../http.ts';
 import type { Command } from './cli.ts';
 
 const drainMs = 60_000;
+const sweepMs = 50;
 
 export const serve: Command = {
   summary: 'Run the server.',
@@ -19,33 +20,29 @@ export const serve: Command = {
     const { config, notes } = readEnvironment({ makeSecrets: true });
     for (const note of notes) say(note);
     const running = await startServer(config);
-    say(`SynthStack BYOK ${config.version} is at ${config.publicUrl}`);
-    const link = await running.app.accounts.setUpLink();
-    if (link) say(`Nobody has an account yet. Make the first administrator at (works once):\n\n  ${link}\n`);
-    const stop = () => void running.stop().then(() => process.exit(0));
+    const stop = () => void running.stop().then(() => process.exit(0), failed);
+    const failed = (error: unknown) => {
+      running.app.log.error({}, 'The server could not be stopped in order', error);
+      process.exit(1);
+    };
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
+    say(`SynthStack BYOK ${config.version} is at ${config.publicUrl}`);
+    const link = await running.app.accounts.setUpLink();
+    if (link) say(`There is no administrator yet. Make the first one at (works once):\n\n  ${link}\n`);
     return undefined;
   },
 };
 
 /** @throws AppError */
 export async function startServer(config: Config, ports: Partial<Ports> = {}) {
+  // Loaded when needed: help and wrong usage should not wait a second for it.
+  const { createApp } = await import('../app.ts');
   const app = await createApp(config, ports);
-  const server = createServer(app, fileURLToPath(new URL('../../../web/dist', import.meta.url)));
-  try {
-    server.listen(config.port, config.host);
-    await once(server, 'listening');
-  } catch (error) {
+  const server = await listen(app, config).catch(async (error: unknown) => {
     await app.close();
-    const busy = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
-    throw new AppError(
-      'invalid_config',
-      busy
-        ? `Port ${config.port} is in use. Stop the other program, or set PORT to another number.`
-        : `Cannot listen on ${config.host}:${config.port}: ${error instanceof Error ? error.message : 'unknown reason'}`,
-    );
-  }
+    throw error;
+  });
 
   return {
     app,
@@ -55,11 +52,38 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
     async stop(): Promise<void> {
       app.drain();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
+      // A connection that answers its last request after `close` would stay open for the next, which never comes.
+      const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
       const timer = setTimeout(() => server.closeAllConnections(), drainMs);
       await closed;
+      clearInterval(sweep);
       clearTimeout(timer);
       await app.close();
     },
   };
+}
+
+async function listen(app: App, config: Config): Promise<Server> {
+  const { createServer } = await import('../http.ts');
+  let server: Server;
+  try {
+    server = createServer(app, fileURLToPath(new URL('../../../web/dist', import.meta.url)));
+  } catch (cause) {
+    throw new AppError('invalid_config', 'TLS_CERT_FILE and TLS_KEY_FILE must be a certificate chain and its private key, as PEM.', {
+      cause,
+    });
+  }
+  try {
+    server.listen(config.port, config.host);
+    await once(server, 'listening');
+    return server;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason';
+    throw new AppError(
+      'invalid_config',
+      code === 'EADDRINUSE'
+        ? `Port ${config.port} is in use. Stop the other program, or set PORT to another number.`
+        : `Cannot listen on HOST ${config.host}, PORT ${config.port} (${code}). HOST must be an address of this machine.`,
+    );
+  }
 }

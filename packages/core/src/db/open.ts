@@ -60,7 +60,8 @@ export async function openDb(options: DbOptions): Promise<Db> {
     if (options.migrate !== false) await migrate(engine);
   } catch (error) {
     await engine.close();
-    throw error;
+    // PostgreSQL is only reached with the first statement.
+    throw error instanceof AppError ? error : cannotOpen(error);
   }
   const commits = createGroupCommit(engine.runBatch);
   return {
@@ -119,13 +120,14 @@ async function openEngine({ url, pg, commitDelayMs }: DbOptions): Promise<Engine
     if (/^postgres(ql)?:\/\//.test(url)) return openPostgres(await connectPg(url));
     if (url.startsWith('file:')) return await openSqlite({ path: url.slice('file:'.length), ...(commitDelayMs && { commitDelayMs }) });
   } catch (cause) {
-    throw new AppError(
-      'storage_unavailable',
-      `The database cannot be opened: ${cause instanceof Error ? cause.message : 'unknown reason'}`,
-      { cause },
-    );
+    throw cannotOpen(cause);
   }
   throw new AppError('invalid_config', 'DATABASE_URL must begin with file: or postgres://.');
+}
+
+function cannotOpen(cause: unknown): AppError {
+  const reason = cause instanceof Error ? cause.message : 'unknown reason';
+  return new AppError('storage_unavailable', `The database cannot be opened: ${reason}`, { cause });
 }
 
 /** Drizzle over the engine: what reads is read at once, what writes goes through the group commit as a list of one. */

@@ -1,10 +1,10 @@
 /** SQLite: reads on this thread (microseconds), writes on the writer's. */
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { AppError } from '../errors.ts';
 import type { Engine } from './engine.ts';
+import { openFile, startWriter } from './native.ts';
 import type { WriterCall, WriterOptions, WriterReply } from './writer.ts';
 
 export interface SqliteOptions {
@@ -13,12 +13,10 @@ export interface SqliteOptions {
   commitDelayMs?: number;
 }
 
-const startWriter = (options: WriterOptions): Worker => new Worker(new URL('./writer.ts', import.meta.url), { workerData: options });
-
 export async function openSqlite(options: SqliteOptions): Promise<Engine> {
   mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 });
   const writer = await connectWriter(options);
-  const db = new Database(options.path);
+  const db = openFile(options.path);
   db.pragma('query_only = ON');
   db.pragma('busy_timeout = 5000');
   const prepared = new Map<string, Database.Statement>();

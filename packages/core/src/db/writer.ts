@@ -1,15 +1,15 @@
 /**
  * The thread that owns all writes of a SQLite database, so that no request ever waits for the disk on the event loop.
- * It stands alone (better-sqlite3 and Node only), because the single binary starts it from a string.
+ * The single binary starts it from a string: what it imports is bundled into that.
  */
 import { hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import type { Outcome, Result, Statement } from './commit.ts';
+import { openFile } from './native.ts';
 
 export interface WriterOptions {
   path: string;
-  nativeBinding?: string;
   /** Makes every commit take this much longer, to see what a slow disk does. */
   commitDelayMs?: number;
 }
@@ -19,7 +19,7 @@ export type WriterReply = { outcomes: Outcome[] } | { scrubbed: true } | { close
 const checkpointAbovePages = 2_000;
 
 function openForWriting(options: WriterOptions): Database.Database {
-  const db = new Database(options.path, options.nativeBinding ? { nativeBinding: options.nativeBinding } : {});
+  const db = openFile(options.path);
   db.pragma('busy_timeout = 5000');
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');

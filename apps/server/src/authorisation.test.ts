@@ -1,0 +1,363 @@
+/**
+ * Who may call what: one line for every route that the process answers, written by hand. A route without its line fails, and
+ * so does a line without a route.
+ */
+import { randomUUID } from 'node:crypto';
+import { eq } from 'drizzle-orm';
+import { expect, test } from 'vitest';
+import { type Person, password, type TestApp, testApp } from '../test/app.ts';
+import { doors } from './api/rest.ts';
+import { appRouter } from './api/router.ts';
+import { authRoutes } from './auth.ts';
+import { gatewayRoutes } from './gateway.ts';
+import { ownRoutes } from './http.ts';
+
+/** `community` to `administrator` come with a token of both scopes; what follows is the premium user again, otherwise. */
+const roles = [
+  'anonymous',
+  'community',
+  'premium',
+  'lapsed',
+  'administrator',
+  'gateway token',
+  'manage token',
+  'JWT',
+  'cookie',
+  'disabled',
+  'revoked token',
+  'forged JWT',
+] as const;
+type Role = (typeof roles)[number];
+type Refusal = readonly [status: number, code: string];
+type Rule = Partial<Record<Role, Refusal>>;
+
+const nobody: Refusal = [401, 'unauthenticated'];
+const forbidden: Refusal = [403, 'forbidden'];
+const bad: Rule = { disabled: nobody, 'revoked token': nobody, 'forged JWT': nobody };
+
+/** Who is refused, and how; everyone else may. */
+const rules = {
+  anyone: {},
+  user: { ...bad, anonymous: nobody, 'gateway token': forbidden },
+  person: {
+    ...bad,
+    ...{ anonymous: nobody, 'gateway token': forbidden, 'manage token': forbidden },
+    ...{ premium: forbidden, community: forbidden, lapsed: forbidden, administrator: forbidden },
+  },
+  byok: { ...bad, anonymous: nobody, 'gateway token': forbidden, community: [403, 'plan_required'], lapsed: [403, 'plan_required'] },
+  gateway: { ...bad, anonymous: nobody, cookie: nobody, 'manage token': forbidden },
+  /** A session in a browser, and nothing else. */
+  browser: Object.fromEntries(roles.filter((role) => role !== 'cookie').map((role) => [role, nobody])),
+  /** It is not there, whoever asks. */
+  none: Object.fromEntries(roles.map((role) => [role, [404, 'not_found']])),
+} satisfies Record<string, Rule>;
+
+interface Line {
+  who: keyof typeof rules;
+  /** What those who may get. */
+  ok: number;
+  json?: unknown;
+  query?: string;
+  headers?: Record<string, string>;
+  /** What its id or token is of: tried with one's own, another user's and a random one. */
+  id?: 'key' | 'token' | 'session';
+  /** Asks a provider about a key, which is limited by the minute. */
+  checks?: true;
+}
+
+const ownOrigin = 'http://byok.test';
+const credentials = { email: 'nobody@example.com', password: 'not the password' };
+const range = 'from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z';
+const typed = { provider: 'openai', apiKey: 'sk-proj-Vb3kQ9xT7mZ2pL5wR8nC4jH6' };
+const chat = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] };
+const message = { model: 'claude-haiku-4-5', max_tokens: 5, messages: chat.messages };
+
+/** Where a password would be looked at, nothing is sent: a 400 shows as well that the door is open, and costs no hash. */
+const table: Readonly<Record<string, Line>> = {
+  'POST /api/v1/auth/token': { who: 'anyone', ok: 400, json: {} },
+  'GET /api/v1/api-keys': { who: 'user', ok: 200 },
+  'POST /api/v1/api-keys': { who: 'byok', ok: 201, json: typed, checks: true },
+  'POST /api/v1/api-keys/check': { who: 'byok', ok: 200, json: typed, checks: true },
+  'PATCH /api/v1/api-keys/{id}': { who: 'user', ok: 200, json: { fallback: false }, id: 'key' },
+  'POST /api/v1/api-keys/{id}/test': { who: 'user', ok: 200, id: 'key', checks: true },
+  'DELETE /api/v1/api-keys/{id}': { who: 'user', ok: 204, id: 'key' },
+  'GET /api/v1/api-keys/providers': { who: 'user', ok: 200 },
+  'GET /api/v1/api-keys/usage': { who: 'user', ok: 200 },
+  'GET /api/v1/limits': { who: 'user', ok: 200 },
+  'GET /api/v1/tokens': { who: 'user', ok: 200 },
+  'POST /api/v1/tokens': { who: 'person', ok: 201, json: { name: 'new' } },
+  'DELETE /api/v1/tokens/{id}': { who: 'user', ok: 204, id: 'token' },
+
+  'trpc accounts.instance': { who: 'anyone', ok: 200 },
+  'trpc accounts.setUp': { who: 'anyone', ok: 409, json: { ...credentials, token: 'x', name: 'Eve' } },
+  'trpc accounts.token': { who: 'anyone', ok: 400, json: {} },
+  'trpc accounts.me': { who: 'user', ok: 200 },
+  'trpc accounts.plan': { who: 'user', ok: 200 },
+  'trpc keys.list': { who: 'user', ok: 200 },
+  'trpc keys.save': { who: 'byok', ok: 200, json: typed, checks: true },
+  'trpc keys.check': { who: 'byok', ok: 200, json: typed, checks: true },
+  'trpc keys.set': { who: 'user', ok: 200, json: { isActive: true }, id: 'key' },
+  'trpc keys.test': { who: 'user', ok: 200, json: {}, id: 'key', checks: true },
+  'trpc keys.remove': { who: 'user', ok: 200, json: {}, id: 'key' },
+  'trpc keys.providers': { who: 'user', ok: 200 },
+  'trpc usage.report': { who: 'user', ok: 200, json: { days: 1 } },
+  'trpc usage.limits': { who: 'user', ok: 200 },
+  'trpc tokens.list': { who: 'user', ok: 200 },
+  'trpc tokens.create': { who: 'person', ok: 200, json: { name: 'new' } },
+  'trpc tokens.revoke': { who: 'user', ok: 200, json: {}, id: 'token' },
+
+  'GET /healthz': { who: 'anyone', ok: 200 },
+  'GET /readyz': { who: 'anyone', ok: 200 },
+  'GET /api/openapi.json': { who: 'anyone', ok: 200 },
+  'GET /api/docs': { who: 'anyone', ok: 200 },
+  'GET /api/docs.css': { who: 'anyone', ok: 200 },
+  'GET /api/v1/api-keys/usage.csv': { who: 'user', ok: 200, query: range },
+
+  'POST /api/auth/sign-in/email': { who: 'anyone', ok: 400, json: {} },
+  'POST /api/auth/sign-up/email': { who: 'none', ok: 404, json: { ...credentials, name: 'Eve' } },
+  'POST /api/auth/sign-out': { who: 'anyone', ok: 200, json: {} },
+  'GET /api/auth/get-session': { who: 'anyone', ok: 200 },
+  'GET /api/auth/list-sessions': { who: 'browser', ok: 200 },
+  'POST /api/auth/revoke-session': { who: 'browser', ok: 200, json: {}, id: 'session' },
+  'POST /api/auth/revoke-sessions': { who: 'browser', ok: 200, json: {} },
+  'POST /api/auth/revoke-other-sessions': { who: 'browser', ok: 200, json: {} },
+  'POST /api/auth/change-password': { who: 'browser', ok: 200, json: { currentPassword: password, newPassword: password } },
+  'POST /api/auth/update-user': { who: 'browser', ok: 200, json: { name: 'Ada' } },
+  'GET /api/auth/jwks': { who: 'anyone', ok: 200 },
+  'GET /api/auth/ok': { who: 'anyone', ok: 200 },
+};
+
+/** The stateful routes are refused to whoever has no key of their own for them; that is the relay's to say. */
+const gatewayTable: Readonly<Record<string, unknown>> = {
+  'openai POST /v1/chat/completions': chat,
+  'openai POST /v1/responses': { model: 'gpt-4o-mini', input: 'hello' },
+  'openai GET /v1/responses/{id}': undefined,
+  'openai DELETE /v1/responses/{id}': undefined,
+  'openai POST /v1/responses/{id}/cancel': undefined,
+  'openai GET /v1/responses/{id}/input_items': undefined,
+  'openai POST /v1/embeddings': { model: 'text-embedding-3-small', input: 'hello' },
+  'openai POST /v1/completions': { model: 'gpt-3.5-turbo-instruct', prompt: 'hello' },
+  'openai POST /v1/moderations': { model: 'omni-moderation-latest', input: 'hello' },
+  'openai POST /v1/images/generations': { model: 'gpt-image-1', prompt: 'a cat' },
+  'openai POST /v1/audio/speech': { model: 'gpt-4o-mini-tts', input: 'hello', voice: 'alloy' },
+  'openai POST /v1/audio/transcriptions': undefined,
+  'openai GET /v1/models': undefined,
+  'openai GET /v1/models/{id}': undefined,
+  'anthropic POST /v1/messages': message,
+  'anthropic POST /v1/messages/count_tokens': { model: message.model, messages: message.messages },
+  'anthropic GET /v1/models': undefined,
+  'anthropic GET /v1/models/{id}': undefined,
+};
+
+const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { type: 'query' | 'mutation' } }>;
+
+test('every route has its line, and every line its route', () => {
+  const answered = [
+    ...doors.map(({ method, path }) => `${method} ${path}`),
+    ...Object.keys(procedures).map((name) => `trpc ${name}`),
+    ...[...ownRoutes, ...authRoutes].map(({ method, path }) => `${method} ${path}`),
+  ];
+  expect(answered.sort()).toEqual(Object.keys(table).sort());
+  expect(gatewayRoutes.map(({ provider, route }) => `${provider.id} ${route.method} ${route.path}`).sort()).toEqual(
+    Object.keys(gatewayTable).sort(),
+  );
+});
+
+interface Answer {
+  status: number;
+  body: string;
+  headers: string;
+}
+type Send = (line: string, how: { role: Role; id?: string; more?: Line }) => Promise<Answer>;
+
+/** What may differ between two answers that say the same. */
+const noise = /^(date|x-byok-request-id|x-request-id|request-id|keep-alive|connection|ratelimit.*|x-ratelimit-.*|anthropic-ratelimit-.*)$/;
+
+async function cookieOf(app: TestApp, who: Person): Promise<string> {
+  const headers = { origin: ownOrigin };
+  const res = await app.fetch(null, '/api/auth/sign-in/email', { json: { email: who.email, password }, headers });
+  const cookie = res.headers.getSetCookie().map((line) => line.split(';')[0]);
+  if (res.status !== 200 || cookie.length === 0) throw new Error(`Cannot sign in: ${await res.text()}`);
+  return cookie.join('; ');
+}
+
+async function stage() {
+  const app = await testApp({ platform: { openai: 'good', anthropic: 'good' } });
+  app.provider.key(typed.apiKey, 'good', 'openai');
+  const keys = { openai: 'good' } as const;
+  const people = {
+    premium: await app.person({ keys }),
+    other: await app.person({ keys }),
+    community: await app.person({ tier: 'community' }),
+    lapsed: await app.person({ keys, until: new Date(app.clock.now() - 1) }),
+    administrator: await app.person({ admin: true, keys }),
+    disabled: await app.person({ keys }),
+  };
+  const { auth, tokens, db } = app.app;
+  const tokenOf = async (scopes: ('gateway' | 'manage')[]) => (await tokens.create(people.premium.id, { name: 'one', scopes })).secret;
+  const [gatewayToken, manageToken] = [await tokenOf(['gateway']), await tokenOf(['manage'])];
+  const revoked = await tokens.create(people.premium.id, { name: 'revoked', scopes: ['gateway', 'manage'] });
+  await tokens.revoke(people.premium.id, revoked.token.id);
+  const session = await auth.signIn(people.premium.email, password);
+  await db.orm
+    .update(db.tables.user)
+    .set({ disabledAt: new Date(app.clock.now()) })
+    .where(eq(db.tables.user.id, people.disabled.id));
+  await app.app.plans.set(people.disabled.id, { tier: 'premium', source: 'admin' });
+  let cookie = await cookieOf(app, people.premium);
+
+  const personOf = (role: Role): Person => (role in people ? people[role as keyof typeof people] : people.premium);
+
+  async function credential(role: Role): Promise<Record<string, string>> {
+    const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+    const jwt = async () => (await auth.issueJwt(session)).token;
+    if (role === 'anonymous') return {};
+    if (role === 'gateway token') return bearer(gatewayToken);
+    if (role === 'manage token') return bearer(manageToken);
+    if (role === 'revoked token') return bearer(revoked.secret);
+    if (role === 'JWT') return bearer(await jwt());
+    if (role === 'forged JWT') return bearer((await jwt()).replace(/\.[^.]+$/, `.${Buffer.alloc(64, 1).toString('base64url')}`));
+    if (role !== 'cookie') return bearer(personOf(role).token);
+    if (!(await auth.sessionOf({ cookie }))) cookie = await cookieOf(app, people.premium);
+    return { cookie };
+  }
+
+  const send: Send = async (line, { role, id, more }) => {
+    const [first = '', rest = ''] = line.split(' ');
+    const isTrpc = first === 'trpc';
+    const type = procedures[rest]?._def.type;
+    const method = isTrpc ? (type === 'query' ? 'GET' : 'POST') : first;
+    const inBody = id !== undefined && !rest.includes('{');
+    const json = inBody ? { ...(more?.json as object), [more?.id === 'session' ? 'token' : 'id']: id } : more?.json;
+    const query = isTrpc && type === 'query' ? (json ? `input=${encodeURIComponent(JSON.stringify(json))}` : '') : (more?.query ?? '');
+    const path = (isTrpc ? `/trpc/${rest}` : rest.replace('{id}', id ?? '')) + (query && `?${query}`);
+    const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
+    const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
+    return {
+      status: res.status,
+      body: (await res.text()).replaceAll(id ?? '\0', '<id>'),
+      headers: [...res.headers]
+        .filter(([name]) => !noise.test(name))
+        .map(([name, value]) => `${name}: ${value}`)
+        .join('\n'),
+    };
+  };
+
+  /** An id of that person's own, made if it is not there (any more). */
+  async function idOf(kind: NonNullable<Line['id']>, who: Person): Promise<string> {
+    if (kind === 'key') {
+      const [key] = await app.keysOf(who);
+      return (
+        key?.id ??
+        (
+          await app.app.vault.save(
+            { userId: who.id, byok: true, actor: randomUUID() },
+            { provider: 'openai', apiKey: app.newSecret('openai') },
+          )
+        ).id
+      );
+    }
+    if (kind === 'token') return (await tokens.create(who.id, { name: 'one more', scopes: ['gateway'] })).token.id;
+    const { sessionId } = await auth.signIn(who.email, password);
+    const [row] = await db.orm
+      .select({ token: db.tables.session.token })
+      .from(db.tables.session)
+      .where(eq(db.tables.session.id, sessionId));
+    return row?.token ?? '';
+  }
+
+  return { app, people, send, idOf, personOf, [Symbol.asyncDispose]: () => app[Symbol.asyncDispose]() };
+}
+
+const codeIn = (body: string): string | undefined => /"(?:code|error_code)":"([a-z_]+)"/.exec(body)?.[1];
+
+test('each route lets in whom its line says, and refuses the others before it looks at what they send', async () => {
+  await using stand = await stage();
+  for (const [line, more] of Object.entries(table)) {
+    const rule: Rule = rules[more.who];
+    if (more.checks) stand.app.clock.advance(61_000);
+    for (const role of roles) {
+      const refused = rule[role];
+      const who = stand.personOf(role);
+      const id = more.id && !refused ? await stand.idOf(more.id, who) : more.id && randomUUID();
+      const answer = await stand.send(line, { role, more, ...(id && { id }) });
+      const name = `${line} as ${role}: ${answer.body.slice(0, 300)}`;
+      expect(answer.status, name).toBe(refused ? refused[0] : more.ok);
+      if (refused) expect(codeIn(answer.body), name).toBe(refused[1]);
+      if (!refused || refused[1] === 'plan_required') continue;
+      // Nonsense changes nothing: who asks is decided first.
+      const nonsense = await stand.send(line, { role, more: { ...more, json: { nonsense: 1 }, query: 'nonsense=1' }, id: 'nonsense' });
+      expect([nonsense.status, codeIn(nonsense.body)], `${name} with nonsense`).toEqual([...refused]);
+    }
+  }
+});
+
+test("someone else's id answers exactly as a random one, and nothing happens to it", async () => {
+  await using stand = await stage();
+  const { app, people } = stand;
+  const others = async () => ({
+    keys: await app.keysOf(people.other),
+    tokens: (await app.app.tokens.list(people.other.id)).map(({ id }) => id),
+    sessions: (
+      await app.app.db.orm
+        .select({ id: app.app.db.tables.session.id })
+        .from(app.app.db.tables.session)
+        .where(eq(app.app.db.tables.session.userId, people.other.id))
+    ).length,
+  });
+  const withIds = Object.entries(table).filter(([, line]) => line.id);
+  expect(withIds.length).toBeGreaterThan(8);
+  for (const [line, more] of withIds) {
+    const foreign = await stand.idOf(more.id ?? 'key', people.other);
+    const random = more.id === 'session' ? randomUUID().replaceAll('-', '') : randomUUID();
+    const before = await others();
+    for (const role of ['premium', 'manage token', 'JWT', 'cookie', 'administrator', 'community', 'lapsed'] as const) {
+      if ((rules[more.who] as Rule)[role]) continue;
+      const [theirs, nobodys] = [await stand.send(line, { role, more, id: foreign }), await stand.send(line, { role, more, id: random })];
+      expect(theirs, `${line} as ${role}`).toEqual(nobodys);
+      expect(theirs.status, `${line} as ${role}`).toBe(more.id === 'session' ? 200 : 404);
+    }
+    expect(await others(), line).toEqual(before);
+  }
+});
+
+test("lists show what is one's own, and nobody else's usage", async () => {
+  await using stand = await stage();
+  const { app, people } = stand;
+  const { id } = people.other;
+  expect((await app.chat(people.other, 'hello')).status).toBe(200);
+  const [key] = await app.keysOf(people.other);
+  for (const [line, more] of Object.entries(table).filter(
+    ([line, { who }]) => who === 'user' && /GET|list|report|limits|me$|plan/.test(line),
+  )) {
+    for (const role of ['premium', 'administrator', 'community'] as const) {
+      const { status, body } = await stand.send(line, { role, more });
+      expect(status, line).toBe(200);
+      for (const theirs of [id, people.other.email, key?.id ?? '']) expect(body, `${line} as ${role}`).not.toContain(theirs);
+      if (/usage|report/.test(line)) expect(body, line).not.toMatch(/"requests":[1-9]|\r\nreq_/);
+    }
+  }
+});
+
+test('each route of the gateway takes the tokens and JWTs that may send AI requests, and no cookie', async () => {
+  await using stand = await stage();
+  for (const [name, json] of Object.entries(gatewayTable)) {
+    const [, method, path] = name.split(' ');
+    for (const role of roles) {
+      const refused = (rules.gateway as Rule)[role];
+      const answer = await stand.send(`${method} ${path}`, {
+        role,
+        more: { who: 'gateway', ok: 200, json, ...(name.startsWith('anthropic') && { headers: { 'anthropic-version': '2023-06-01' } }) },
+        ...(path?.includes('{') && { id: 'gpt-4o-mini' }),
+      });
+      const said = `${name} as ${role}: ${answer.status} ${answer.body.slice(0, 300)}`;
+      if (refused) expect([answer.status, codeIn(answer.body)], said).toEqual([...refused]);
+      else expect(['unauthenticated', 'forbidden', 'internal'], said).not.toContain(codeIn(answer.body));
+      if (json !== undefined && !refused && /chat\/completions|messages$/.test(name)) expect(answer.status, said).toBe(200);
+    }
+  }
+  const unknown = await Promise.all(
+    roles.map((role) => stand.send('POST /v1/nothing', { role, more: { who: 'gateway', ok: 404, json: {} } })),
+  );
+  for (const [i, role] of roles.entries()) expect(unknown[i]?.status, role).toBe((rules.gateway as Rule)[role]?.[0] ?? 404);
+});

@@ -1,0 +1,247 @@
+import { hash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { AccessToken, LimitsView } from '@synthstack/core';
+import { expect, test, vi } from 'vitest';
+import type { z } from 'zod';
+import { findPlanted } from '../../test/planted.ts';
+import { type Env, freePort, freshSecrets, type Place, place } from '../../test/process.ts';
+import { startProvider } from '../../test/provider.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+const password = 'correct horse battery';
+const platformKey = 'sk-proj-Vb3kQ9xT7mZ2pL5wR8nC4jH6';
+const link = /http:\/\/localhost:\d+\/setup\?token=([\w-]+)/;
+
+async function call<T>(url: string, init: { token?: string; json?: unknown } = {}): Promise<{ status: number; body: T }> {
+  const res = await fetch(url, {
+    ...(init.json !== undefined && { method: 'POST', body: JSON.stringify(init.json) }),
+    headers: { 'content-type': 'application/json', ...(init.token && { authorization: `Bearer ${init.token}` }) },
+  });
+  const text = await res.text();
+  return { status: res.status, body: text === '' ? (undefined as T) : (JSON.parse(text) as T) };
+}
+
+/** A place with an administrator in it, and nothing running. */
+async function settled(env: Env = freshSecrets()): Promise<Place> {
+  const here = await place(env);
+  const args = ['users', 'add', '--email', 'ada@example.com', '--tier', 'premium', '--admin', '--password-stdin'];
+  const { code, err } = await here.run(args, { input: `${password}\n` });
+  if (code !== 0) throw new Error(err);
+  return here;
+}
+
+const databaseOf = ({ folder }: Place) => join(folder, 'data/byok.db');
+/** The database's bytes, and that nothing waits beside it to be written into it. */
+const bytesOf = (here: Place) => ({
+  hash: hash('sha256', readFileSync(databaseOf(here))),
+  waiting: existsSync(`${databaseOf(here)}-wal`) ? readFileSync(`${databaseOf(here)}-wal`).length : 0,
+});
+
+test('a first start, the link from the console, people and tokens from the shell: each holds at the next request', async () => {
+  await using provider = await startProvider({ openai: { keys: { [platformKey]: 'good' } } });
+  const port = await freePort();
+  await using here = await place({});
+  const env = {
+    PORT: `${port}`,
+    LOG_LEVEL: 'trace',
+    PLATFORM_OPENAI_API_KEY: platformKey,
+    OPENAI_BASE_URL: provider.openaiUrl,
+  };
+  const url = `http://localhost:${port}`;
+  const server = here.start(['serve'], env);
+  const [, token] = await server.says(link);
+  expect(server.said()).toContain('Back this file up');
+  expect(server.said()).toContain(`is at ${url}`);
+  expect((await call(`${url}/healthz`)).status).toBe(200);
+
+  const grace = { email: 'grace@example.com', password };
+  expect((await call(`${url}/trpc/accounts.setUp`, { json: { ...grace, token, name: 'Grace' } })).status).toBe(200);
+  expect((await call(`${url}/trpc/accounts.setUp`, { json: { ...grace, email: 'eve@example.com', token, name: 'Eve' } })).status).toBe(409);
+  const signedIn = await call<z.infer<typeof AccessToken>>(`${url}/api/v1/auth/token`, { json: grace });
+  expect((await call(`${url}/api/v1/limits`, { token: signedIn.body.token })).status).toBe(200);
+
+  const added = await here.run(['users', 'add', '--email', 'Ada@Example.com', '--tier', 'community'], { env });
+  expect(added).toMatchObject({ code: 0, out: expect.stringMatching(/^[\w-]{24}\n$/) });
+  expect((await call(`${url}/api/v1/auth/token`, { json: { email: 'ada@example.com', password: added.out.trim() } })).status).toBe(200);
+
+  const made = await here.run(['tokens', 'add', '--email', 'ada@example.com', '--name', 'ci', '--scope', 'manage'], { env });
+  expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^byok_[\w-]{43}\n$/), err: expect.stringContaining('"ci"') });
+  const bearer = made.out.trim();
+  expect((await call<LimitsView>(`${url}/api/v1/limits`, { token: bearer })).body).toMatchObject({
+    tier: 'community',
+    day: { limit: 100 },
+  });
+  const message = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] };
+  expect((await call(`${url}/v1/chat/completions`, { token: bearer, json: message })).status).toBe(200);
+
+  const until = ['--until', '2099-01-01T00:00:00Z'];
+  const changed = await here.run(['users', 'set-tier', '--email', 'ada@example.com', '--tier', 'premium', ...until], { env });
+  expect(changed).toMatchObject({ code: 0, out: '', err: 'ada@example.com is premium now until 2099-01-01T00:00:00.000Z.\n' });
+  expect((await call<LimitsView>(`${url}/api/v1/limits`, { token: bearer })).body).toMatchObject({
+    tier: 'premium',
+    day: { limit: 2_000 },
+  });
+
+  const [listed, second] = await Promise.all([here.run(['users', 'list', '--json'], { env }), here.run(['serve'], { env })]);
+  expect(JSON.parse(listed.out)).toMatchObject([
+    { email: 'grace@example.com', isAdmin: true },
+    { email: 'ada@example.com', isAdmin: false, plan: { plan: 'premium', lapsed: false } },
+  ]);
+  expect(second).toMatchObject({ code: 1, err: expect.stringContaining(`Port ${port} is in use`) });
+
+  expect(await server.stop()).toMatchObject({ code: 0 });
+  const written = readFileSync(join(here.folder, '.env'), 'utf8').matchAll(/=(.+)/g);
+  const secrets = [...written].map(([, value]) => value ?? '');
+  expect(secrets).toHaveLength(2);
+  const printed = Buffer.from(here.printed());
+  for (const secret of [...secrets, platformKey, password]) expect(findPlanted(secret, printed)).toEqual([]);
+  const serverSaid = Buffer.from(server.said());
+  for (const secret of [bearer, added.out.trim(), signedIn.body.token]) expect(findPlanted(secret, serverSaid)).toEqual([]);
+  expect(findPlanted(token ?? '', serverSaid)).not.toEqual([]);
+  expect(server.said()).toContain('"route":"/v1/chat/completions"');
+});
+
+test('a wrong, missing or malformed master key: a clear sentence, exit code 1, the database unchanged', async () => {
+  await using here = await settled();
+  const server = here.start(['serve'], { ...here.env, PORT: `${await freePort()}` });
+  await server.says(/is at http/);
+  expect(await server.stop('SIGINT')).toMatchObject({ code: 0, err: expect.not.stringMatching(link) });
+  const before = bytesOf(here);
+  expect(before.waiting).toBe(0);
+  const { ENCRYPTION_KEY: key = '', ...without } = here.env;
+  const other = freshSecrets().ENCRYPTION_KEY ?? '';
+  const port = { PORT: `${await freePort()}` };
+  const cases: [[Env, RegExp], ...[Env, RegExp][]] = [
+    [{ ...here.env, ENCRYPTION_KEY: other }, /ENCRYPTION_KEY.*mk_[0-9a-f]{16}/s],
+    [without, /ENCRYPTION_KEY: it is missing, and there is a database already/],
+    [{ ...without, ENCRYPTION_KEY: key.slice(1) }, /ENCRYPTION_KEY: It has 63 characters/],
+    [{ ...without, ENCRYPTION_KEY: '0'.repeat(64) }, /ENCRYPTION_KEY: It is all zeros/],
+  ];
+  const runs = [...cases.map((one) => [['serve'], ...one] as const), [['users', 'list'], ...cases[0]] as const];
+  await Promise.all(
+    runs.map(async ([args, env, sentence]) => {
+      const ended = await here.run(args, { env: { ...env, ...port } });
+      expect(ended).toMatchObject({ code: 1, out: '', err: expect.stringMatching(sentence) });
+      expect(ended.err).not.toMatch(/\n\s+at /);
+    }),
+  );
+  expect(bytesOf(here)).toEqual(before);
+  expect(existsSync(join(here.folder, '.env'))).toBe(false);
+  for (const secret of [key, other]) expect(findPlanted(secret, Buffer.from(here.printed()))).toEqual([]);
+  expect(await here.run(['users', 'list'])).toMatchObject({ code: 0, out: 'ada@example.com\tpremium\t\tadministrator\n' });
+});
+
+const commands = ['serve', 'init', 'users add', 'users list', 'users set-tier', 'tokens add', 'doctor', 'migrate', 'version'];
+
+test('each command has help, and wrong usage is code 2 with the usage and without side effects', async () => {
+  await using here = await place();
+  const helps = await Promise.all(commands.map(async (name) => [name, await here.run([...name.split(' '), '--help'])] as const));
+  for (const [name, ended] of helps)
+    expect(ended, name).toMatchObject({ code: 0, out: expect.stringContaining(`Usage: byok ${name}`), err: '' });
+  for (const words of [[], ['--help'], ['help'], ['users', '--help']]) {
+    const { code, out } = await here.run(words);
+    expect(code).toBe(0);
+    for (const name of commands) expect(out).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+  }
+  const wrong: [args: string[], said: RegExp][] = [
+    [['nonsense'], /There is no command "nonsense"/],
+    [['nonsense', '--help'], /There is no command/],
+    [['users'], /There is no command "users"/],
+    [['serve', '--port', '1'], /Unknown option '--port'[\s\S]*Usage: byok serve/],
+    [['doctor', 'now'], /Unexpected argument[\s\S]*Usage: byok doctor/],
+    [['users', 'add'], /--email: it is missing[\s\S]*Usage: byok users add/],
+    [['users', 'add', '--email'], /--email[\s\S]*Usage/],
+    [['users', 'add', '--email', 'ada', '--tier', 'premium'], /--email: Enter an e-mail address/],
+    [['users', 'add', '--email', 'a@example.com', '--tier', 'gold'], /--tier: Unknown tier/],
+    [['users', 'add', '--email', 'a@example.com', '--tier', 'premium', '--password=tr0ub4dor&3'], /Unknown option '--password'/],
+    [['users', 'set-tier', '--email', 'a@example.com', '--tier', 'premium', '--until', 'soon'], /--until/],
+    [['tokens', 'add', '--email', 'a@example.com', '--name', ' '], /--name: Give the token a name/],
+    [['tokens', 'add', '--email', 'a@example.com', '--name', 'x', '--scope', 'all'], /--scope/],
+  ];
+  await Promise.all(
+    wrong.map(async ([args, said]) =>
+      expect(await here.run(args), args.join(' ')).toMatchObject({ code: 2, out: '', err: expect.stringMatching(said) }),
+    ),
+  );
+  const short = await here.run(['users', 'add', '--email', 'a@example.com', '--tier', 'premium', '--password-stdin'], { input: 'short\n' });
+  expect(short).toMatchObject({ code: 2, err: expect.stringContaining('password: Use at least 12 characters') });
+  expect(here.printed()).not.toContain('tr0ub4dor');
+  expect(readdirSync(here.folder)).toEqual([]);
+  expect(await here.run(['version'])).toEqual({ code: 0, out: '0.1.0\n', err: '' });
+});
+
+interface Checks {
+  checks: { id: string; state: string; detail: string }[];
+}
+
+test('doctor finds what is wrong, says what to do, and makes nothing', async () => {
+  await using here = await place();
+  const fresh = await here.run(['doctor', '--json']);
+  expect(fresh).toMatchObject({ code: 0, err: '' });
+  expect((JSON.parse(fresh.out) as Checks).checks).toContainEqual({ id: 'database', state: 'warning', detail: expect.any(String) });
+  expect(readdirSync(here.folder)).toEqual([]);
+
+  expect((await here.run(['users', 'add', '--email', 'ada@example.com', '--tier', 'premium'])).code).toBe(0);
+  const [good, wrongKey, noKey] = await Promise.all([
+    here.run(['doctor', '--json']),
+    here.run(['doctor', '--json'], { env: freshSecrets() }),
+    here.run(['doctor', '--json'], { env: {} }),
+  ]);
+  expect(good.code).toBe(0);
+  const { checks } = JSON.parse(good.out) as Checks;
+  expect(checks.map(({ id, state }) => `${id} ${state}`)).toEqual([
+    'configuration ok',
+    'env-file ok',
+    expect.stringMatching(/^disk (ok|warning)$/),
+    'database ok',
+    'master-key ok',
+    'audit-chain ok',
+    'platform-openai warning',
+    'platform-anthropic warning',
+  ]);
+  for (const check of checks) expect(Object.keys(check)).toEqual(['id', 'state', 'detail']);
+  expect(wrongKey.code).toBe(1);
+  expect((JSON.parse(wrongKey.out) as Checks).checks.at(-1)).toMatchObject({ id: 'master-key', state: 'failed' });
+  expect(noKey.code).toBe(1);
+  expect((JSON.parse(noKey.out) as Checks).checks).toEqual([
+    { id: 'configuration', state: 'failed', detail: expect.stringMatching(/ENCRYPTION_KEY/) },
+  ]);
+
+  const db = new DatabaseSync(databaseOf(here));
+  db.prepare(`update audit set detail = '{"role":"admin"}' where seq = 1`).run();
+  db.close();
+  const altered = await here.run(['doctor']);
+  expect(altered).toMatchObject({ code: 1, err: '' });
+  expect(altered.out).toMatch(/^failed +audit-chain +The audit log was altered at entry 1\..*$/m);
+  expect(altered.out.trim().split('\n')).toHaveLength(checks.length);
+});
+
+test('a place where nothing can be stored, a file that is no database, a certificate that is none: exit code 1 and why', async () => {
+  await using here = await place();
+  const port = await freePort();
+  mkdirSync(join(here.folder, 'data'));
+  writeFileSync(databaseOf(here), 'This is a shopping list, not a database.\n'.repeat(200));
+  writeFileSync(join(here.folder, 'file'), '');
+  const before = bytesOf(here);
+  const cases: [env: Env, said: RegExp][] = [
+    [{}, /The database cannot be opened: .*not a database/],
+    [{ DATA_DIR: './file/inside' }, /The database cannot be opened/],
+    [{ DATABASE_URL: 'postgres://byok:hunter22@127.0.0.1:1/byok' }, /The database cannot be opened/],
+    [{ DATA_DIR: './tls', TLS_CERT_FILE: './nothing.pem', TLS_KEY_FILE: './file' }, /TLS_CERT_FILE and TLS_KEY_FILE must be/],
+    [{ DATA_DIR: './host', HOST: '203.0.113.1' }, /Cannot listen on HOST 203.0.113.1/],
+  ];
+  await Promise.all(
+    cases.map(async ([more, said]) => {
+      const ended = await here.run(['serve'], { env: { ...here.env, PORT: `${port}`, ...more } });
+      expect(ended, JSON.stringify(more)).toMatchObject({ code: 1, err: expect.stringMatching(said) });
+    }),
+  );
+  expect(here.printed()).not.toContain('hunter22');
+  const doctor = await here.run(['doctor', '--json']);
+  expect(doctor.code).toBe(1);
+  expect((JSON.parse(doctor.out) as Checks).checks.at(-1)).toMatchObject({ id: 'database', state: 'failed' });
+  expect(bytesOf(here)).toEqual(before);
+});
