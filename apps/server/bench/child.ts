@@ -1,0 +1,85 @@
+/** A process of the benchmark and its parent: how one is started on a core of its own, told what to do, and asked what it used. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+export interface Used {
+  /** User and system time of all threads since the start, in microseconds. */
+  cpuUs: number;
+  rssBytes: number;
+}
+
+export interface Child<Ready> extends AsyncDisposable {
+  ready: Ready;
+  used(): Promise<Used>;
+  /** What the process's own `answer` makes of it. */
+  call<Result>(question: unknown): Promise<Result>;
+}
+
+type Question = { id: number; used: true } | { id: number; call: unknown };
+type Answer = { ready: unknown } | { id: number; result: unknown } | { id: number; broken: string };
+
+const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
+
+/** @param core  where it runs, with all its threads, if this system can say so */
+export async function startChild<Ready>(file: string, core: number | null, args: unknown = {}): Promise<Child<Ready>> {
+  const command = [process.execPath, join(import.meta.dirname, file), JSON.stringify(args)];
+  const [program = '', ...rest] = canPin && core !== null ? ['taskset', '-c', String(core), ...command] : command;
+  const child = spawn(program, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const exited = once(child, 'exit');
+  const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  const ready = Promise.withResolvers<Ready>();
+  let next = 0;
+
+  child.on('message', (message: Answer) => {
+    if ('ready' in message) return ready.resolve(message.ready as Ready);
+    const one = waiting.get(message.id);
+    waiting.delete(message.id);
+    if ('result' in message) one?.resolve(message.result);
+    else one?.reject(new Error(`${file}: ${message.broken}`));
+  });
+  void exited.then(([code]) => {
+    const error = new Error(`${file} has ended with code ${code}.`);
+    ready.reject(error);
+    for (const one of waiting.values()) one.reject(error);
+  });
+
+  function ask<Result>(question: { used: true } | { call: unknown }): Promise<Result> {
+    const id = next++;
+    return new Promise((resolve, reject) => {
+      waiting.set(id, { resolve: (result) => resolve(result as Result), reject });
+      child.send({ id, ...question });
+    });
+  }
+
+  return {
+    ready: await ready.promise,
+    used: () => ask({ used: true }),
+    call: (question) => ask({ call: question }),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+/** The other end: tells that it is ready, and answers until it is ended. */
+export function serveParent(ready: unknown, answer: (question: unknown) => Promise<unknown> = async () => null): void {
+  const send = (message: Answer) => void process.send?.(message);
+  process.on('message', (question: Question) => {
+    if ('used' in question) {
+      const { user, system } = process.cpuUsage();
+      send({ id: question.id, result: { cpuUs: user + system, rssBytes: process.memoryUsage.rss() } satisfies Used });
+      return;
+    }
+    answer(question.call).then(
+      (result) => send({ id: question.id, result }),
+      (error: unknown) => send({ id: question.id, broken: error instanceof Error ? error.message : String(error) }),
+    );
+  });
+  // A parent that was killed leaves nobody behind.
+  process.once('disconnect', () => process.exit(0));
+  send({ ready });
+}
+
+export const argsOf = <Args>(): Args => JSON.parse(process.argv[2] ?? '{}') as Args;
