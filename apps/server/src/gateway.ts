@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import type { Callers } from './callers.ts';
+import { createBodies, parseJson } from './gateway-bodies.ts';
 import { type Meter, requestIdOf } from './meter.ts';
 import type { Log } from './ports/log.ts';
 import { allProviders } from './providers/catalog.ts';
@@ -29,6 +30,8 @@ export interface Matched {
 export type Gateway = ReturnType<typeof createGateway>;
 
 export function createGateway({ callers, relay, meter, log, bodyLimitBytes, draining }: GatewayParts) {
+  const bodies = createBodies({ limitBytes: bodyLimitBytes });
+
   async function answer(req: IncomingMessage, res: ServerResponse, id: number, target: Target, said: Headers): Promise<void> {
     const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
     const caller = await callers.identify(req.headers);
@@ -36,12 +39,14 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, drai
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
     if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
-    const body = matched.route.body === 'none' ? null : await readBody(req, bodyLimitBytes);
-    const json = matched.route.body === 'json' && body ? parseBody(body) : null;
-    if (json) refuseOthersModel(matched, json.model);
-    const outlet = httpOutlet(res, said, matched.provider.errorShape === 'anthropic', { 'x-byok-request-id': requestIdOf(id) });
-    const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
-    await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
+    const handle = async (body: Buffer | null) => {
+      const json = matched.route.body === 'json' && body ? parseJson(body) : null;
+      if (json) refuseOthersModel(matched, json.model);
+      const outlet = httpOutlet(res, said, matched.provider.errorShape === 'anthropic', { 'x-byok-request-id': requestIdOf(id) });
+      const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
+      await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
+    };
+    await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle));
   }
 
   return {
@@ -132,35 +137,6 @@ function refuseOthersModel({ provider }: Matched, model: unknown): void {
       errors: { model: [`This is a model of ${other.name}.`] },
     },
   );
-}
-
-async function readBody(req: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  const encoding = req.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') throw new AppError('unsupported_media', 'Send the body without content-encoding.');
-  const tooLarge = () => new AppError('too_large', `The body is larger than ${limitBytes} bytes.`);
-  if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // Leaving the loop must not destroy the socket: the caller is still to be told.
-  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > limitBytes) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-}
-
-function parseBody(body: Buffer): Record<string, unknown> {
-  let json: unknown;
-  try {
-    json = JSON.parse(body.toString('utf8'));
-  } catch {
-    throw new AppError('invalid_input', 'body: it is not valid JSON.', { errors: { body: ['It is not valid JSON.'] } });
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new AppError('invalid_input', 'body: send a JSON object.', { errors: { body: ['Send a JSON object.'] } });
-  }
-  return json as Record<string, unknown>;
 }
 
 function httpOutlet(res: ServerResponse, said: Headers, anthropic: boolean, ours: Record<string, string>): Outlet {

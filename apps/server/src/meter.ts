@@ -2,9 +2,17 @@
  * Usage: every AI request is one row, opened before its answer begins and settled before its answer ends. The sums that
  * people see are kept in the same transaction as the row, in 15-minute buckets on which every time zone's midnight falls.
  */
-import { costNanoUsd, type FallbackReason, type KeySource, type ModelPrice, type ProviderId, type TierName } from '@synthstack/core';
-import { atomically, type Db, prepared, type RequestState, type Statement } from '@synthstack/core/db';
-import { and, eq, gte, inArray, isNotNull, sql } from 'drizzle-orm';
+import {
+  costNanoUsd,
+  type FallbackReason,
+  type KeySource,
+  type ModelPrice,
+  type ProviderId,
+  type TierName,
+  toAppError,
+} from '@synthstack/core';
+import { atomically, type Db, must, prepared, type RequestState, type Statement } from '@synthstack/core/db';
+import { and, eq, gte, inArray, isNotNull, type SQL, sql } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createReports } from './meter-report.ts';
 import type { Clock } from './ports/clock.ts';
@@ -12,6 +20,7 @@ import type { Usage } from './providers/provider.ts';
 
 export const bucketMs = 15 * 60_000;
 const dayMs = 86_400_000;
+const maxOwed = 10_000;
 
 /** What is known when a request begins. */
 export interface OpenRequest {
@@ -56,6 +65,19 @@ export type Meter = ReturnType<typeof createMeter>;
 export function createMeter({ db, clock, boot, price }: MeterParts) {
   const statements = prepareStatements(db);
   const ids = createIds(clock, boot.slot);
+  /** Rows that could not be settled for lack of disk, by id: they are as soon as another row can be written. */
+  const owed = new Map<number, Statement[]>();
+
+  async function payOwed(): Promise<void> {
+    const debts = [...owed];
+    owed.clear();
+    for (const [id, list] of debts) {
+      await db.commit(list).catch((error: unknown) => {
+        // A conflict: it had reached the disk after all.
+        if (toAppError(error).code === 'storage_unavailable' && !owed.has(id)) owed.set(id, list);
+      });
+    }
+  }
 
   return {
     /** A time-ordered id, unique among all processes of this database. */
@@ -64,6 +86,7 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
     /** Opens the row. @throws AppError `storage_unavailable`, and then no answer may begin */
     async record(request: OpenRequest): Promise<void> {
       await db.commit([statements.open({ ...request, bootId: boot.id })]);
+      if (owed.size > 0) void payOwed();
     },
 
     /** Another attempt of the same request: its row says so before that attempt is dispatched. */
@@ -71,21 +94,27 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
       await db.commit([statements.reroute({ ...request })]);
     },
 
-    /** Closes the row and adds it to the sums. @throws AppError `storage_unavailable`, and then the answer may not end as complete */
+    /** Closes the row and adds it to the sums, both once, also if it is called again because it failed. @throws AppError `storage_unavailable`, and then the answer may not end as complete */
     async settle(request: OpenRequest, settlement: Settlement): Promise<void> {
       const { usage } = settlement;
       const model = request.model ?? usage?.model ?? null;
       const modelPrice = usage && priceOf(price, request.provider, usage.model, model);
-      const cost = usage && modelPrice ? costNanoUsd(usage.tokens, modelPrice) : null;
+      // What used no tokens costs nothing, whatever the model.
+      const cost = usage && modelPrice ? costNanoUsd(usage.tokens, modelPrice) : usage?.total === 0 ? 0 : null;
       const endedAt = clock.now();
       const counts = countsOf(usage);
-      const list: Statement[] = [
-        statements.close({ ...settlement, ...counts, id: request.id, model, slotAt: request.slotAt, costNanoUsd: cost, endedAt }),
-      ];
-      if (settlement.status !== null && settlement.status >= 200 && settlement.status < 300) {
-        list.push(...sumStatements(statements, request, { model, counts, cost, endedAt }));
+      const closed = { ...request, ...settlement, ...counts, model, costNanoUsd: cost, endedAt };
+      // Only an answer that began counts as a request; what a caller that left early has used all the same counts as tokens.
+      const answered = isAnswer(settlement);
+      const sums = answered || usage ? sumStatements(statements, request, { answered, model, counts, cost, endedAt }) : [];
+      const again = [must(statements.closeOnce(closed)), ...sums];
+      try {
+        await db.commit(owed.has(request.id) ? again : [statements.close(closed), ...sums]);
+        owed.delete(request.id);
+      } catch (error) {
+        if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, again);
+        throw error;
       }
-      await db.commit(list);
     },
 
     /** Closes the rows that processes left open when they died. @returns how many */
@@ -101,9 +130,11 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
       return result?.changes ?? 0;
     },
 
-    /** The places in the limits that were taken since `sinceMs`, oldest first, from which limits.ts starts. */
-    async slotsSince(sinceMs: number): Promise<{ userId: string; at: number }[]> {
+    /** The places in the limits that were taken since the start of a day, and in the minute before it, oldest first, from which limits.ts starts. */
+    async slotsSince(dayStartMs: number): Promise<{ userId: string; at: number }[]> {
       const { request } = db.tables;
+      // At midnight the day begins anew, but not the minute.
+      const sinceMs = dayStartMs - 60_000;
       const rows = await db.orm
         .select({ userId: request.userId, at: request.slotAt })
         .from(request)
@@ -121,6 +152,8 @@ export const requestIdOf = (id: number): string => `req_${id.toString(36)}`;
 
 /** The lowest id of a moment: time since 2026 in ms, then 12 bits for slot and sequence. */
 export const idAt = (ms: number): number => Math.max(0, ms - idEpochMs) * 4_096;
+/** The moment at which the request of an id began: rows found by id and sums by time are the same requests. */
+export const startOf = (id: number): number => Math.floor(id / 4_096) + idEpochMs;
 const idEpochMs = Date.UTC(2026, 0, 1);
 
 /** Ids of one process only rise: a clock that is set back makes them borrow from the future. */
@@ -154,6 +187,10 @@ function priceOf(price: MeterParts['price'], provider: ProviderId, ...models: (s
   return null;
 }
 
+function isAnswer({ status, firstByteAt }: Settlement): boolean {
+  return status !== null && status >= 200 && status < 300 && firstByteAt !== null;
+}
+
 type Counts = ReturnType<typeof countsOf>;
 
 function countsOf(usage: Usage | null) {
@@ -174,10 +211,16 @@ function countsOf(usage: Usage | null) {
 function sumStatements(
   statements: Statements,
   request: OpenRequest,
-  { model, counts, cost, endedAt }: { model: string | null; counts: Counts; cost: number | null; endedAt: number },
+  {
+    answered,
+    model,
+    counts,
+    cost,
+    endedAt,
+  }: { answered: boolean; model: string | null; counts: Counts; cost: number | null; endedAt: number },
 ): Statement[] {
   const sums = {
-    requests: 1,
+    requests: answered ? 1 : 0,
     inputTokens: counts.inputTokens ?? 0,
     cachedInputTokens: counts.cachedInputTokens ?? 0,
     cacheWriteTokens: counts.cacheWriteTokens ?? 0,
@@ -185,7 +228,7 @@ function sumStatements(
     reasoningTokens: counts.reasoningTokens ?? 0,
     totalTokens: counts.totalTokens ?? 0,
     costNanoUsd: cost ?? 0,
-    unpricedRequests: cost === null ? 1 : 0,
+    unpricedRequests: answered && cost === null ? 1 : 0,
     unmeasuredRequests: counts.totalTokens === null ? 1 : 0,
   };
   // A request belongs to the moment at which it began, as its row does: reports and rows agree.
@@ -249,6 +292,9 @@ function prepareStatements(db: Db) {
     'errorCode',
     'estimated',
     'model',
+    'source',
+    'keyId',
+    'fallbackReason',
     'slotAt',
     'costNanoUsd',
     'firstByteAt',
@@ -256,6 +302,7 @@ function prepareStatements(db: Db) {
     ...Object.keys(countsOf(null)),
   ];
 
+  const close = (where: SQL | undefined) => db.orm.update(request).set(holes(closing)).where(where);
   const adder = (table: typeof usageUser | typeof usageTotal | typeof usageUserDay, key: readonly string[]) => {
     const columns = table as unknown as Record<string, never>;
     const excluded = (name: string) => sql.raw(`excluded."${(columns[name] as unknown as { name: string }).name}"`);
@@ -278,12 +325,9 @@ function prepareStatements(db: Db) {
         .set(holes(['keyId', 'source', 'fallbackReason', 'slotAt']))
         .where(eq(request.id, hole('id'))),
     ),
-    close: prepared<Record<string, unknown>>(
-      db.orm
-        .update(request)
-        .set(holes(closing))
-        .where(eq(request.id, hole('id'))),
-    ),
+    close: prepared<Record<string, unknown>>(close(eq(request.id, hole('id')))),
+    /** For a second try: the first may have reached the disk although nobody could say so. */
+    closeOnce: prepared<Record<string, unknown>>(close(and(eq(request.id, hole('id')), eq(request.state, 'open')))),
     sumUser: adder(usageUser, ['userId', 'bucket', 'provider', 'model', 'source', 'keyId']),
     sumTotal: adder(usageTotal, ['bucket', 'provider', 'model', 'source', 'tier']),
     sumUserDay: adder(usageUserDay, ['day', 'userId', 'source']),
@@ -294,7 +338,7 @@ function prepareStatements(db: Db) {
         .onConflictDoUpdate({
           target: [keyTotals.owner, keyTotals.provider, keyTotals.position],
           set: {
-            requests: sql`${keyTotals.requests} + 1`,
+            requests: sql`${keyTotals.requests} + excluded.requests`,
             totalTokens: sql`${keyTotals.totalTokens} + excluded.total_tokens`,
             costNanoUsd: sql`${keyTotals.costNanoUsd} + excluded.cost_nano_usd`,
             unpricedRequests: sql`${keyTotals.unpricedRequests} + excluded.unpriced_requests`,

@@ -1,6 +1,7 @@
 /** Days and hours as a time zone's clocks show them. */
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;
 
 export type Period = 'hour' | 'day';
@@ -24,9 +25,12 @@ export function daysAgo(nowMs: number, days: number, timezone: string): number {
 type OffsetAt = (ms: number) => number;
 
 function nextStart(start: number, offsetAt: OffsetAt, period: Period): number {
-  if (period === 'hour') return start + hourMs;
   // 26 hours on is in the next day, and never past it: days have 23 to 25 hours.
-  return periodStart(start + 26 * hourMs, offsetAt, period);
+  if (period === 'day') return periodStart(start + 26 * hourMs, offsetAt, period);
+  // Where the clocks move by half an hour (Lord Howe), the next full hour may be half an hour further.
+  const next = start + hourMs;
+  const intoHour = (next + offsetAt(next)) % hourMs;
+  return intoHour === 0 ? next : next + hourMs - intoHour;
 }
 
 function periodStart(ms: number, offsetAt: OffsetAt, period: Period): number {
@@ -45,6 +49,6 @@ function offsets(timezone: string): OffsetAt {
   return (ms) => {
     const name = format.formatToParts(ms).find((part) => part.type === 'timeZoneName')?.value ?? 'GMT';
     const [, sign, hours, minutes] = /GMT([+-])(\d{2}):(\d{2})/.exec(name) ?? [];
-    return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * hourMs + Number(minutes ?? 0) * 60_000);
+    return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * hourMs + Number(minutes ?? 0) * minuteMs);
   };
 }

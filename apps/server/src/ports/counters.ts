@@ -1,6 +1,6 @@
 /**
  * Counts places in the limits of one node, in memory. A thread does one thing at a time, so looking and taking are one step.
- * Time never runs back here: a clock that does frees no place.
+ * Time never runs back here: where the clock does, it goes on from where it was, so no place is freed, and none is held for ever.
  */
 import type { Clock } from './clock.ts';
 
@@ -21,7 +21,7 @@ export type Taken = Standing & { granted: true; at: number };
 export type Refused = Standing & { granted: false; windows: ('minute' | 'day')[]; retryAt: number };
 
 export interface Counters {
-  /** Takes a place in both windows, or in neither. */
+  /** Takes a place in both windows, or in neither. `retryAt`: when the last of the refusing windows opens. */
   take(user: string, limits: WindowLimits): Promise<Taken | Refused>;
   /** Gives back the place that was taken at `at`. */
   giveBack(user: string, at: number): Promise<void>;
@@ -37,13 +37,17 @@ const sweepEvery = 4_096;
 export function createMemoryCounters(clock: Clock): Counters {
   type Tally = { /** Places of the last minute, oldest first. */ recent: number[]; day: number; dayUsed: number };
   const tallies = new Map<string, Tally>();
-  let latest = 0;
+  let clockSaid = 0;
+  /** By how much the clock has been set back, in all. */
+  let behindMs = 0;
   let calls = 0;
 
-  const now = (): number => {
-    latest = Math.max(latest, clock.now());
-    return latest;
-  };
+  function now(): number {
+    const says = clock.now();
+    if (says < clockSaid) behindMs += clockSaid - says;
+    clockSaid = says;
+    return says + behindMs;
+  }
 
   function tallyOf(user: string, at: number): Tally {
     calls += 1;
@@ -84,7 +88,8 @@ export function createMemoryCounters(clock: Clock): Counters {
         const standing = standingOf(tally, at);
         // A lowered limit may leave more places taken than there are: then more than one has to leave first.
         const freedBy = tally.recent[tally.recent.length - limits.perMinute] ?? at;
-        return { ...standing, granted: false, windows, retryAt: windows.includes('day') ? standing.dayResetAt : freedBy + minuteMs };
+        const opensAt = { minute: freedBy + minuteMs, day: standing.dayResetAt };
+        return { ...standing, granted: false, windows, retryAt: Math.max(...windows.map((window) => opensAt[window])) };
       }
       tally.recent.push(at);
       tally.dayUsed += 1;
@@ -103,8 +108,10 @@ export function createMemoryCounters(clock: Clock): Counters {
       return standingOf(tallyOf(user, at), at);
     },
 
-    restore(user, at) {
+    restore(user, takenAt) {
       const moment = now();
+      // Taken later than now: the clock has been set back since.
+      const at = Math.min(takenAt, moment);
       const tally = tallyOf(user, moment);
       if (at > moment - minuteMs) tally.recent.push(at);
       if (dayOf(at) === tally.day) tally.dayUsed += 1;

@@ -2,13 +2,14 @@
  * One upstream call, up to the moment at which it is known what it is: an answer to pass on, or a refusal, which is small and
  * held back, because another key may answer instead.
  */
-import type { AppError } from '@synthstack/core';
+import { AppError } from '@synthstack/core';
 import type { Secret } from '@synthstack/core/secret';
 import type { Clock } from '../ports/clock.ts';
 import type { Exchange } from '../ports/outbound.ts';
 import type { Outcome, Provider } from '../providers/provider.ts';
 import { parsed } from '../providers/reading.ts';
 import type { Sender, UpstreamRequest } from '../providers/send.ts';
+import { decoded, isEncoded } from './decode.ts';
 
 export type Headers = Record<string, string | string[]>;
 
@@ -28,7 +29,7 @@ export interface AnswerReader {
   fail(error: AppError): void;
 }
 
-/** Anything else, whole. */
+/** Anything else, whole; or what a stream's first event said, with the 2xx of that stream. */
 export interface Refusal {
   kind: 'refusal';
   status: number;
@@ -49,18 +50,22 @@ export interface CallParts {
   provider: Provider;
   request: UpstreamRequest;
   secret: Secret;
+  /** What an error in a stream's first event may say to be a refusal; anything else is the answer. */
+  refused: ReadonlySet<Outcome>;
 }
 
-const maxRefusalBytes = 1_048_576;
+/** What may wait in memory until somebody follows; also the longest refusal. */
+const maxWaitingBytes = 1_048_576;
 /** How long an event stream may wait for its first event, so that an immediate `error` event can still fall back. */
 const firstEventMs = 2_000;
 
-export function call({ sender, clock, provider, request, secret }: CallParts): Call {
+export function call({ sender, clock, provider, request, secret, refused }: CallParts): Call {
   let status = 0;
   let headers: Headers = {};
   let events = false;
   const waiting: Buffer[] = [];
   let waitingBytes = 0;
+  let isFull = false;
   let ended: { error: AppError | null } | null = null;
   let reader: AnswerReader | null = null;
   let isAnswer = false;
@@ -74,60 +79,71 @@ export function call({ sender, clock, provider, request, secret }: CallParts): C
     resolve({ kind: 'answer', status, headers, events, follow });
   }
 
-  function refuse(outcome: Refusal['outcome']): void {
+  function refuse(outcome: Outcome): void {
     cancelWait();
-    resolve({ kind: 'refusal', status, headers, body: Buffer.concat(waiting), outcome });
+    resolve({ kind: 'refusal', status, headers, body: Buffer.concat(waiting), outcome: outcome === 'ok' ? 'down' : outcome });
   }
 
   function follow(newReader: AnswerReader): void {
+    for (const chunk of waiting.splice(0)) newReader.data(chunk);
     reader = newReader;
-    for (const chunk of waiting.splice(0)) reader.data(chunk);
     if (ended?.error) reader.fail(ended.error);
     else if (ended) reader.end();
+    else if (isFull) exchange.resume();
   }
 
-  function begin(): void {
-    if (status >= 300) return;
-    if (events) cancelWait = clock.after(firstEventMs, answer);
-    else answer();
+  /** Nobody follows yet: the row is on its way to the disk. A provider that is faster than the disk has to wait. */
+  function keep(chunk: Buffer): void {
+    waiting.push(chunk);
+    waitingBytes += chunk.length;
+    if (waitingBytes <= maxWaitingBytes || isFull) return;
+    isFull = true;
+    if (status < 300) {
+      answer();
+      exchange.pause();
+    } else {
+      exchange.abort();
+      reject(new AppError('provider_unreachable', `${provider.name} answered with an error that is too long (status ${status}).`));
+    }
   }
 
-  /** The first event decides: an error may still be answered by another key, anything else is the answer. */
+  /** The first event decides. */
   function lookAtFirstEvent(): void {
-    const text = Buffer.concat(waiting).toString('utf8');
-    const end = /\r?\n\r?\n/.exec(text);
-    if (!end) return;
-    const outcome = outcomeOfEvent(provider, text.slice(0, end.index));
-    if (outcome === 'bad_key' || outcome === 'no_credit') {
+    const event = firstEvent(Buffer.concat(waiting).toString('utf8'));
+    if (event === null) return;
+    const outcome = outcomeOfEvent(provider, event);
+    if (refused.has(outcome)) {
       exchange.abort();
       refuse(outcome);
     } else answer();
+  }
+
+  async function judge(): Promise<void> {
+    const body = Buffer.concat(waiting);
+    const readable = isEncoded(headers) ? await decoded(body, headers) : body;
+    refuse(provider.classify(status, readable ? parsed(readable.toString('utf8')) : undefined));
   }
 
   const exchange = sender.send(provider, request, secret, {
     head(code, answerHeaders) {
       status = code;
       headers = answerHeaders;
-      events = code < 300 && String(answerHeaders['content-type'] ?? '').startsWith('text/event-stream') && !isEncoded(answerHeaders);
-      begin();
+      if (status >= 300) return;
+      events = isEventStream(headers) && !isEncoded(headers);
+      if (events) cancelWait = clock.after(firstEventMs, answer);
+      else answer();
     },
     data(chunk) {
       if (reader) return reader.data(chunk);
-      waiting.push(chunk);
-      waitingBytes += chunk.length;
-      if (isAnswer) return;
-      if (status < 300) lookAtFirstEvent();
-      if (waitingBytes > maxRefusalBytes) {
-        if (status < 300) answer();
-        else exchange.abort();
-        if (status >= 300) refuse(outcomeOf(provider, status, undefined));
-      }
+      keep(chunk);
+      if (!isAnswer && status < 300) lookAtFirstEvent();
     },
     end() {
       ended = { error: null };
       if (reader) reader.end();
-      else if (status < 300) answer();
-      else refuse(outcomeOf(provider, status, parsed(Buffer.concat(waiting).toString('utf8'))));
+      else if (status >= 300) void judge();
+      else if (events && !isAnswer)
+        this.fail(new AppError('provider_unreachable', `${provider.name} closed the stream before its first event.`));
     },
     fail(error) {
       ended = { error };
@@ -140,20 +156,22 @@ export function call({ sender, clock, provider, request, secret }: CallParts): C
   return { begun, exchange };
 }
 
-export function isEncoded(headers: Headers): boolean {
-  const encoding = headers['content-encoding'];
-  return encoding !== undefined && encoding !== 'identity';
+export function isEventStream(headers: Headers): boolean {
+  return String(headers['content-type'] ?? '')
+    .toLowerCase()
+    .startsWith('text/event-stream');
 }
 
-function outcomeOf(provider: Provider, status: number, body: unknown): Refusal['outcome'] {
-  const outcome = provider.classify(status, body);
-  return outcome === 'ok' ? 'down' : outcome;
+/** The first event with a name or data, or null; comments, which only keep a connection awake, say nothing. */
+function firstEvent(text: string): string | null {
+  const blocks = text.split(/\r?\n\r?\n/).slice(0, -1);
+  return blocks.find((block) => /^(data|event)/m.test(block)) ?? null;
 }
 
 function outcomeOfEvent(provider: Provider, event: string): Outcome {
   const lines = event.split(/\r?\n/);
-  const fieldsOf = (field: string) => lines.filter((line) => line.startsWith(field)).map((line) => line.slice(field.length).trimStart());
-  const data = fieldsOf('data:').join('\n');
-  const isError = fieldsOf('event:')[0] === 'error' || /^\{\s*"error"/.test(data);
+  const valuesOf = (field: string) => lines.filter((line) => line.startsWith(field)).map((line) => line.slice(field.length).trimStart());
+  const data = valuesOf('data:').join('\n');
+  const isError = valuesOf('event:')[0] === 'error' || /^\{\s*"error"\s*:\s*[{"]/.test(data);
   return isError ? provider.classifyEvent(data) : 'ok';
 }

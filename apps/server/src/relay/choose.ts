@@ -69,14 +69,14 @@ function nothingToTry({ provider, byok, platform, reason }: Dead): AppError {
           `This server has no ${provider.name} key of its own, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`,
         );
   }
+  const next = platform ? `, or allow the platform's key in its place` : '';
   if (reason === 'plan') {
     return new AppError(
       'plan_required',
-      `Your ${provider.name} key is kept, but your plan does not include own keys now. Renew Premium, and it works again as it is.`,
+      `Your ${provider.name} key is kept, but your plan does not include own keys now. Renew Premium (Settings > Plan), and it works again as it is${next}.`,
       { headers },
     );
   }
-  const next = platform ? `, or allow the platform's key in its place` : '';
   return new AppError('key_unusable', `Your ${provider.name} key cannot be used: ${why[reason]}${next} (Settings > API Keys).`, {
     headers,
   });

@@ -28,10 +28,13 @@ export async function estimateUsage({ provider, model, request, told, text }: Cu
 function textOf(request: Record<string, unknown> | null): string {
   const parts: string[] = [];
   const walk = (value: unknown): void => {
-    if (typeof value === 'string') parts.push(value.length > 100_000 && /^[\w+/=-]+$/.test(value.slice(0, 1_000)) ? '' : value);
+    if (typeof value === 'string') parts.push(isBinary(value) ? '' : value);
     else if (Array.isArray(value)) value.forEach(walk);
     else if (typeof value === 'object' && value !== null) Object.values(value).forEach(walk);
   };
   for (const field of ['system', 'instructions', 'messages', 'input', 'prompt', 'tools']) walk(request?.[field]);
   return parts.join('\n');
 }
+
+/** Images, files and sounds inside JSON: their tokens are not those of their letters. */
+const isBinary = (text: string): boolean => /^data:[^,]{0,200};base64,/.test(text) || (text.length > 1_000 && /^[\w+/=-]{1000}/.test(text));

@@ -21,14 +21,14 @@ export interface Gated {
 type Json = Record<string, unknown>;
 
 /** @throws AppError `model_not_allowed`, `field_not_allowed`, `invalid_input` */
-export function gate(provider: Provider, route: Route, json: Json, rules: GateRules): Gated {
+export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json, rules: GateRules): Gated {
   checkModel(provider, json.model, rules);
   for (const [field, mistake] of Object.entries(forbidden)) {
     if (json[field] !== undefined && json[field] !== null && mistake(json[field])) throw notAllowed(field);
   }
   if (isObject(json.prompt) && json.prompt.id !== undefined) throw notAllowed('prompt.id');
   checkTools(json.tools);
-  const inside = findFileId(json, '');
+  const inside = findStored(json);
   if (inside) throw notAllowed(inside);
 
   const body: Json = { ...json };
@@ -39,22 +39,22 @@ export function gate(provider: Provider, route: Route, json: Json, rules: GateRu
   return { body: Buffer.from(JSON.stringify(body)), capped };
 }
 
-function checkModel(provider: Provider, model: unknown, rules: GateRules): void {
-  if (typeof model !== 'string') throw new AppError('invalid_input', 'model: name a model.', { errors: { model: ['Name a model.'] } });
+function checkModel(provider: Pick<Provider, 'price'>, model: unknown, rules: GateRules): void {
+  if (typeof model !== 'string') throw invalid('model', 'Name a model.');
   const allowed = rules.models ? rules.models.includes(model) : provider.price(model) !== null;
   if (allowed) return;
   const which = rules.models ? `These are: ${rules.models.join(', ')}.` : 'All models with a public price are.';
   throw new AppError('model_not_allowed', `The model is not available on the platform's key. ${which} With your own key you can use any.`);
 }
 
-/** Field -> is this value forbidden? State at the provider, or a higher price. */
+/** Field -> is this value forbidden? State or objects at the provider, tools that run there, or a higher price. */
 const forbidden: Record<string, (value: unknown) => boolean> = {
   previous_response_id: () => true,
   conversation: () => true,
   background: (value) => value !== false,
   container: () => true,
   mcp_servers: () => true,
-  file_id: () => true,
+  web_search_options: () => true,
   n: (value) => value !== 1,
   best_of: (value) => value !== 1,
   service_tier: (value) => value !== 'auto' && value !== 'default' && value !== 'standard_only',
@@ -64,26 +64,33 @@ const forbidden: Record<string, (value: unknown) => boolean> = {
 
 /** Only tools that the caller runs. Anthropic's own kind has no type or `custom`, OpenAI's `function` or `custom`; all else runs at the provider. */
 function checkTools(tools: unknown): void {
-  if (!Array.isArray(tools)) return;
+  if (tools === undefined || tools === null) return;
+  if (!Array.isArray(tools)) throw invalid('tools', 'Send a list.');
   tools.forEach((tool, i) => {
     const type = isObject(tool) ? tool.type : null;
     if (type !== undefined && type !== 'function' && type !== 'custom') throw notAllowed(`tools.${i}.type`);
   });
 }
 
-/** The path of the first `file_id` anywhere; content may nest it. */
-function findFileId(value: unknown, path: string): string | null {
+/** Deeper than any request has a reason to be; a walk that recursed without a bound could be made to end the process. */
+const maxDepth = 100;
+
+/** The path of the first reference to something stored at the provider: a `file_id`, or an item of a former response. Content may nest it. */
+function findStored(value: unknown, path = '', depth = 0): string | null {
+  if (depth > maxDepth) throw invalid('body', `It is nested deeper than ${maxDepth} levels.`);
   if (Array.isArray(value)) {
     for (const [i, item] of value.entries()) {
-      const found = findFileId(item, `${path}${i}.`);
+      const found = findStored(item, `${path}${i}.`, depth + 1);
       if (found) return found;
     }
   } else if (isObject(value)) {
+    if (value.type === 'item_reference') return `${path}type`;
     for (const [name, item] of Object.entries(value)) {
-      // A tool's schema may well describe a field of that name.
-      if (name === 'input_schema' || name === 'parameters') continue;
-      if (name === 'file_id' && item !== null) return `${path}file_id`;
-      const found = findFileId(item, `${path}${name}.`);
+      // A schema may describe a field of that name: there it stands before an object, never before an id.
+      if (name === 'file_id' && item !== null && !isObject(item)) return `${path}file_id`;
+      // What a model gave to a caller's own tool is the caller's matter.
+      if (name === 'input' && value.type === 'tool_use' && depth > 0) continue;
+      const found = findStored(item, `${path}${name}.`, depth + 1);
       if (found) return found;
     }
   }
@@ -92,26 +99,26 @@ function findFileId(value: unknown, path: string): string | null {
 
 function capOutput(body: Json, fields: readonly string[], maxOutput: number): number | null {
   const thinking = isObject(body.thinking) ? body.thinking.budget_tokens : undefined;
-  if (typeof thinking === 'number' && thinking >= maxOutput) {
-    throw new AppError('invalid_input', `thinking.budget_tokens: at most ${maxOutput - 1} on the platform's key.`, {
-      errors: { 'thinking.budget_tokens': [`At most ${maxOutput - 1} on the platform's key.`] },
-    });
-  }
+  if (typeof thinking === 'number' && thinking >= maxOutput)
+    throw invalid('thinking.budget_tokens', `At most ${maxOutput - 1} on the platform's key.`);
   const given = fields.filter((field) => body[field] !== undefined && body[field] !== null);
-  const dear = given.filter((field) => typeof body[field] === 'number' && (body[field] as number) > maxOutput);
+  for (const field of given) if (typeof body[field] !== 'number') throw invalid(field, 'Send a number.');
+  const dear = given.filter((field) => Number(body[field]) > maxOutput);
   for (const field of dear) body[field] = maxOutput;
   const [first] = fields;
   if (given.length === 0 && first) body[first] = maxOutput;
   return dear.length > 0 || given.length === 0 ? maxOutput : null;
 }
 
+function invalid(field: string, sentence: string): AppError {
+  return new AppError('invalid_input', `${field}: ${sentence}`, { errors: { [field]: [sentence] } });
+}
+
 function notAllowed(field: string): AppError {
   return new AppError(
     'field_not_allowed',
     `${field}: this is not possible on the platform's key, which all users share. Leave it out, or use your own key.`,
-    {
-      errors: { [field]: ["Not possible on the platform's key: leave it out, or use your own key."] },
-    },
+    { errors: { [field]: ["Not possible on the platform's key: leave it out, or use your own key."] } },
   );
 }
 

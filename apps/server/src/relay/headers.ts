@@ -43,10 +43,13 @@ export function downstreamHeaders(headers: Headers, source: KeySource): Record<s
   const passed: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined) continue;
+    if (value === undefined || !isSendable(value)) continue;
     if (down.has(name) || (source === 'user' && (downOnOwnKey.has(name) || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name)))) {
       passed[name] = value;
     }
   }
   return passed;
 }
+
+/** What Node would refuse to send, after which there would be no answer at all. */
+const isSendable = (value: string | string[]): boolean => [value].flat().every((one) => /^[\t\x20-\x7e\x80-\xff]*$/.test(one));

@@ -10,7 +10,8 @@ export function askForUsage(body: Buffer, parsed: Record<string, unknown>): Buff
   if (options === undefined) return insertMember(body, whole, '"stream_options":{"include_usage":true}');
   // The last of several equal names is the one that counts.
   const member = whole.members.findLast((one) => one.name === 'stream_options');
-  if (!member || typeof options !== 'object') return body;
+  // Anything but an object is the provider's to refuse.
+  if (!member || typeof options !== 'object' || Array.isArray(options)) return body;
   if (options === null) return replace(body, member.start, member.end, '{"include_usage":true}');
   const inner = scanObject(body, member.start);
   const asked = inner.members.findLast((one) => one.name === 'include_usage');

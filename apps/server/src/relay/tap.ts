@@ -1,8 +1,8 @@
 /**
  * Reads usage from an event stream while its bytes pass. Whole events are let through as they complete, unchanged; of the last
- * one the byte that completes it is kept back, so that the answer cannot end before its usage is on disk.
+ * one the blank line that completes it is kept back, so that the answer cannot end before its usage is on disk.
  */
-import type { StreamReader } from '../providers/provider.ts';
+import type { StreamReader, StreamVerdict } from '../providers/provider.ts';
 
 export interface Passage {
   /** To be sent now; null: nothing yet. */
@@ -31,23 +31,44 @@ export interface TapOptions {
 
 const newline = 0x0a;
 const carriageReturn = 0x0d;
+/** So many bytes at the end of a piece may be the beginning of the blank line that ends the event, and one more. */
+const seamBytes = 3;
+/** A stream that drips byte by byte makes many pieces: beyond these they are joined, so that they take no more than their bytes. */
+const maxPieces = 1_024;
 
 export function createTap({ reader, dropUsageEvent, maxEventBytes = 1_048_576 }: TapOptions): Tap {
-  let kept: Buffer | null = null;
-  /** Where to go on looking for the end of the event in `kept`. */
-  let lookFrom = 0;
+  /** The event that has not ended yet. */
+  let kept: Buffer[] = [];
+  let keptBytes = 0;
+  let seam: Buffer = Buffer.alloc(0);
   /** We are inside an event that was too large to keep. */
   let passing = false;
   let finished = false;
   let gaveUp = false;
 
+  function keep(pieces: Buffer[], length: number, end: Buffer): void {
+    kept = pieces.length > maxPieces ? [Buffer.concat(pieces)] : pieces;
+    keptBytes = length;
+    seam = end.subarray(Math.max(0, end.length - seamBytes));
+  }
+
   function push(chunk: Buffer): Passage {
     if (finished) return { forward: null, held: chunk };
-    const bytes = kept ? Buffer.concat([kept, chunk]) : chunk;
+    const around = seam.length > 0 ? Buffer.concat([seam, chunk]) : chunk;
+    // Nothing ends here, so nothing is joined: each byte of a long event is looked at once.
+    if (endOfEvent(around, 0) === -1) {
+      kept.push(chunk);
+      keep(kept, keptBytes + chunk.length, around);
+      return { forward: overflow(), held: null };
+    }
+    return passEvents(kept.length > 0 ? Buffer.concat([...kept, chunk]) : chunk, keptBytes - seam.length);
+  }
+
+  function passEvents(bytes: Buffer, lookFrom: number): Passage {
     const pieces: Buffer[] = [];
     let sentTo = 0;
     let eventStart = 0;
-    for (let end = endOfEvent(bytes, Math.max(0, lookFrom)); end !== -1; end = endOfEvent(bytes, eventStart)) {
+    for (let end = endOfEvent(bytes, lookFrom); end !== -1; end = endOfEvent(bytes, eventStart)) {
       const verdict = passing ? 'pass' : read(bytes, eventStart, end);
       passing = false;
       if (verdict === 'usage_only' && dropUsageEvent) {
@@ -58,43 +79,53 @@ export function createTap({ reader, dropUsageEvent, maxEventBytes = 1_048_576 }:
       eventStart = end;
       if (verdict === 'terminal') {
         finished = true;
-        kept = null;
-        // Without its last newline the event is not complete for any reader.
-        return { forward: join(pieces, bytes, sentTo, end - 1), held: bytes.subarray(end - 1) };
+        keep([], 0, Buffer.alloc(0));
+        // Without its blank line the event is not complete for any reader.
+        const blank = bytes[end - 2] === carriageReturn ? end - 2 : end - 1;
+        return { forward: join(pieces, bytes, sentTo, blank), held: bytes.subarray(blank) };
       }
     }
-    if (passing || bytes.length - eventStart > maxEventBytes) {
-      // Keep three bytes: they may be the beginning of the blank line that ends the event.
-      const tail = Math.max(eventStart, bytes.length - 3);
-      passing = true;
-      kept = bytes.subarray(tail);
-      lookFrom = 0;
-      return { forward: join(pieces, bytes, sentTo, tail), held: null };
-    }
-    kept = eventStart < bytes.length ? bytes.subarray(eventStart) : null;
-    lookFrom = kept ? kept.length - 3 : 0;
-    return { forward: join(pieces, bytes, sentTo, eventStart), held: null };
+    const left = bytes.subarray(eventStart);
+    keep(left.length > 0 ? [left] : [], left.length, left);
+    const forward = join(pieces, bytes, sentTo, eventStart);
+    const more = overflow();
+    return { forward: forward && more ? Buffer.concat([forward, more]) : (forward ?? more), held: null };
   }
 
-  function read(bytes: Buffer, start: number, end: number) {
+  /** Of an event that is too large to keep, all passes but the bytes that may be the beginning of its end. */
+  function overflow(): Buffer | null {
+    if (!passing && keptBytes <= maxEventBytes) return null;
+    passing = true;
+    const bytes = Buffer.concat(kept);
+    const tail = Math.max(0, bytes.length - seamBytes);
+    keep([bytes.subarray(tail)], bytes.length - tail, bytes);
+    return tail > 0 ? bytes.subarray(0, tail) : null;
+  }
+
+  function read(bytes: Buffer, start: number, end: number): StreamVerdict {
     let name = '';
-    let data = '';
+    const data: string[] = [];
     for (let lineStart = start; lineStart < end; ) {
       let lineEnd = bytes.indexOf(newline, lineStart);
       if (lineEnd === -1) lineEnd = end;
       const stop = lineEnd > lineStart && bytes[lineEnd - 1] === carriageReturn ? lineEnd - 1 : lineEnd;
       // 'd' and 'e': the two fields that matter; comments, ids and retry times pass.
-      if (bytes[lineStart] === 0x64)
-        data = data ? `${data}\n${fieldValue(bytes, 'data:', lineStart, stop)}` : fieldValue(bytes, 'data:', lineStart, stop);
+      if (bytes[lineStart] === 0x64) data.push(fieldValue(bytes, 'data:', lineStart, stop));
       else if (bytes[lineStart] === 0x65) name = fieldValue(bytes, 'event:', lineStart, stop);
       lineStart = lineEnd + 1;
     }
-    return data || name ? reader.event(name, data) : 'pass';
+    if (data.length === 0 && name === '') return 'pass';
+    try {
+      return reader.event(name, data.length === 1 ? (data[0] ?? '') : data.join('\n'));
+    } catch {
+      // Whatever a provider sends, reading it never stops the bytes.
+      return 'pass';
+    }
   }
 
   return {
     push,
-    rest: () => kept,
+    rest: () => (keptBytes > 0 ? Buffer.concat(kept) : null),
     get finished() {
       return finished;
     },

@@ -1,0 +1,71 @@
+/** The bodies of AI requests: each is bounded, and so are all of them together, since they stay in memory until their request is over. */
+import type { IncomingMessage } from 'node:http';
+import { AppError } from '@synthstack/core';
+
+export interface BodyLimits {
+  /** Of one body. */
+  limitBytes: number;
+  /** Of all that are in flight. */
+  allBytes?: number;
+}
+
+export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLimits) {
+  let inFlight = 0;
+
+  return {
+    /**
+     * Reads a body and lends it; its memory counts as free again when `use` has ended.
+     * @throws AppError `unsupported_media`, `too_large`, `busy`; `request_timeout`: the client left, and nobody reads this error
+     */
+    async lend<T>(req: IncomingMessage, use: (body: Buffer) => Promise<T>): Promise<T> {
+      const encoding = req.headers['content-encoding'];
+      if (encoding !== undefined && encoding !== 'identity')
+        throw new AppError('unsupported_media', 'Send the body without content-encoding.');
+      const announced = Number(req.headers['content-length'] ?? 0);
+      if (announced > limitBytes) throw tooLarge(limitBytes);
+      if (inFlight + announced > allBytes) throw busy();
+      const chunks: Buffer[] = [];
+      let length = 0;
+      try {
+        for await (const chunk of chunksOf(req)) {
+          length += chunk.length;
+          inFlight += chunk.length;
+          if (length > limitBytes) throw tooLarge(limitBytes);
+          if (inFlight > allBytes) throw busy();
+          chunks.push(chunk);
+        }
+        return await use(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks));
+      } finally {
+        inFlight -= length;
+      }
+    },
+  };
+}
+
+async function* chunksOf(req: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    // Leaving the loop must not destroy the socket: the caller is still to be told.
+    yield* req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  } catch (cause) {
+    throw new AppError('request_timeout', 'The client left before its body was there.', { cause });
+  }
+}
+
+/** @throws AppError `invalid_input`: no JSON, or no object */
+export function parseJson(body: Buffer): Record<string, unknown> {
+  let json: unknown;
+  try {
+    // A byte order mark is not JSON's, but some editors' (RFC 8259, 8.1, lets us pass over it).
+    json = JSON.parse(body.toString('utf8', body[0] === 0xef ? 3 : 0));
+  } catch {
+    throw new AppError('invalid_input', 'body: it is not valid JSON.', { errors: { body: ['It is not valid JSON.'] } });
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw new AppError('invalid_input', 'body: send a JSON object.', { errors: { body: ['Send a JSON object.'] } });
+  }
+  return json as Record<string, unknown>;
+}
+
+const tooLarge = (limitBytes: number) => new AppError('too_large', `The body is larger than ${limitBytes} bytes.`);
+const busy = () =>
+  new AppError('busy', 'This server has too many large requests at the moment. Try again shortly.', { retryAfterMs: 1_000 });

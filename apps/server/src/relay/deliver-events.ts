@@ -1,0 +1,110 @@
+/** An event stream on its way to the client: whole events pass as they come, and the end waits for the settled row. */
+import type { StreamReader } from '../providers/provider.ts';
+import { breakOff, cut, type Delivered, type Delivery, nothingUsed } from './deliver.ts';
+import { createTap } from './tap.ts';
+
+export function deliverEvents(delivery: Delivery): Promise<void> {
+  const { answer, exchange, outlet, route, provider } = delivery;
+  const reader: StreamReader = route.usage?.stream() ?? deaf;
+  const tap = createTap({ reader, dropUsageEvent: delivery.dropUsageEvent });
+  let settling: Promise<void> | null = null;
+  /** The terminal event's end and what followed it. */
+  const held: Buffer[] = [];
+  let delivered: Delivered | null = null;
+  /** The row is on disk: what is held may go. */
+  let isSettled = false;
+  /** Where no event ends the answer, its last byte does, so one is always kept back. */
+  let lastByte: Buffer | null = null;
+  const { promise, resolve } = Promise.withResolvers<void>();
+
+  /** Once: whoever comes first knows how the answer ended. */
+  function settle(errorCode: string | null): Promise<void> {
+    settling ??= settleAs(tap.gaveUp ? 'provider_error' : tap.finished ? null : errorCode);
+    return settling;
+  }
+
+  async function settleAs(errorCode: string | null): Promise<void> {
+    delivered =
+      errorCode === null
+        ? { state: 'done', errorCode, usage: reader.usage(), estimated: false }
+        : await cut(delivery, errorCode, reader.usage(), reader.text());
+    await delivery.settle(delivered);
+    isSettled = true;
+  }
+
+  /** The end may go out now, or, where the row could not be written, must not. */
+  async function finish(errorCode: string | null, end: () => void): Promise<void> {
+    try {
+      await settle(errorCode);
+      if (!outlet.gone) end();
+    } catch (error) {
+      await breakOff(delivery, delivered, error);
+    }
+    resolve();
+  }
+
+  /** The terminal event has come. The provider waits too, so that what it still sends cannot pile up. */
+  async function passEnd(): Promise<void> {
+    exchange.pause();
+    try {
+      await settle(null);
+      if (!outlet.gone) flushHeld();
+      exchange.resume();
+    } catch (error) {
+      await breakOff(delivery, delivered, error);
+      resolve();
+    }
+  }
+
+  function flushHeld(): void {
+    for (const chunk of held.splice(0)) if (!outlet.write(chunk)) exchange.pause();
+  }
+
+  function allButLastByte(chunk: Buffer): Buffer {
+    const whole = lastByte ? Buffer.concat([lastByte, chunk]) : chunk;
+    lastByte = whole.subarray(-1);
+    return whole.subarray(0, -1);
+  }
+
+  function rest(): Buffer {
+    return Buffer.concat([...held.splice(0), lastByte ?? none, tap.rest() ?? none]);
+  }
+  const endCleanly = () => outlet.end(rest());
+  /** A stream that broke must not look complete: the route's own error event makes both SDKs raise an error. */
+  const endBroken = () => {
+    // The unfinished event goes out too, byte for byte; a blank line ends it, so that the error is an event of its own.
+    const unfinished = tap.rest();
+    outlet.end(Buffer.concat([rest(), Buffer.from(unfinished ? '\n\n' : ''), Buffer.from(provider.brokenOff)]));
+  };
+
+  outlet.head(answer.status, delivery.headers, true);
+  outlet.onDrain(exchange.resume);
+  outlet.onGone(() => {
+    exchange.abort();
+    // Who leaves after the terminal event has had the whole answer.
+    void finish('client_closed', () => undefined);
+  });
+  answer.follow({
+    data(chunk) {
+      const { forward, held: end } = tap.push(chunk);
+      const passing = forward && !route.endsByEvent ? allButLastByte(forward) : forward;
+      if (passing?.length && !outlet.write(passing)) exchange.pause();
+      if (!end) return;
+      held.push(end);
+      if (isSettled) flushHeld();
+      else if (!settling) void passEnd();
+    },
+    end() {
+      const isWhole = tap.finished || tap.gaveUp || !route.endsByEvent;
+      void finish(isWhole ? null : 'upstream_reset', isWhole ? endCleanly : endBroken);
+    },
+    fail(error) {
+      const isWhole = tap.finished || tap.gaveUp;
+      void finish(error.code === 'provider_timeout' ? 'provider_timeout' : 'upstream_reset', isWhole ? endCleanly : endBroken);
+    },
+  });
+  return promise;
+}
+
+const none = Buffer.alloc(0);
+const deaf: StreamReader = { event: () => 'pass', usage: () => nothingUsed, text: () => '' };

@@ -1,0 +1,107 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { downstreamHeaders, upstreamHeaders } from './headers.ts';
+
+const fromClient = {
+  'content-type': 'application/json',
+  accept: 'application/json',
+  'user-agent': 'OpenAI/JS 7.57.0',
+  'anthropic-version': '2026-10-21',
+  'anthropic-beta': 'files-api-2025-04-14',
+  'openai-beta': 'assistants=v2',
+  'idempotency-key': 'abc',
+  'x-client-request-id': 'mine',
+  'x-stainless-lang': 'js',
+  'x-stainless-retry-count': '0',
+  'openai-organization': 'org-mine',
+  'openai-project': 'proj_mine',
+  'anthropic-workspace-id': 'wrkspc_mine',
+};
+const neverUp = {
+  authorization: 'Bearer byok_secret',
+  'x-api-key': 'byok_secret',
+  cookie: 'session=1',
+  host: 'byok.test',
+  connection: 'keep-alive',
+  'content-length': '3',
+  'transfer-encoding': 'chunked',
+  'accept-encoding': 'gzip',
+  forwarded: 'for=1.2.3.4',
+  'x-forwarded-for': '1.2.3.4',
+  'x-real-ip': '1.2.3.4',
+  origin: 'https://evil.example',
+  referer: 'https://evil.example',
+  'x-byok-request-id': 'req_1',
+  'x-openai-target': 'evil.example',
+};
+
+test('on a key of their own, the client keeps its organisation and its beta features', () => {
+  expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'user')).toEqual(fromClient);
+});
+
+test("on the platform's key, neither passes", () => {
+  const {
+    'openai-organization': _a,
+    'openai-project': _b,
+    'anthropic-workspace-id': _c,
+    'anthropic-beta': _d,
+    'openai-beta': _e,
+    ...rest
+  } = fromClient;
+  expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'platform')).toEqual(rest);
+});
+
+const fromProvider = {
+  'content-type': 'text/event-stream',
+  'content-encoding': 'br',
+  'content-disposition': 'attachment',
+  'cache-control': 'no-cache',
+  'retry-after': '2',
+  'retry-after-ms': '1200',
+  'x-should-retry': 'true',
+};
+const aboutTheAccount = {
+  'request-id': 'req_1',
+  'x-request-id': 'req_2',
+  'x-ratelimit-remaining-tokens': '5',
+  'anthropic-ratelimit-tokens-reset': '2026-12-01T00:00:00Z',
+  'openai-organization': 'org-x',
+  'openai-processing-ms': '12',
+  'anthropic-organization-id': 'x',
+  'anthropic-workspace-id': 'y',
+};
+const neverDown = {
+  'set-cookie': ['a=1', 'b=2'],
+  server: 'cloudflare',
+  'cf-ray': 'x',
+  location: 'https://evil.example',
+  'content-length': '12',
+  'transfer-encoding': 'chunked',
+  connection: 'close',
+  'access-control-allow-origin': '*',
+  'strict-transport-security': 'max-age=1',
+  'alt-svc': 'h3',
+  'x-byok-key-source': 'user',
+  'www-authenticate': 'Bearer',
+};
+
+test('what a provider says about the account comes down on a key of their own only', () => {
+  const all = { ...fromProvider, ...aboutTheAccount, ...neverDown };
+  expect(downstreamHeaders(all, 'user')).toEqual({ ...fromProvider, ...aboutTheAccount });
+  expect(downstreamHeaders(all, 'platform')).toEqual(fromProvider);
+});
+
+test('a value that Node would refuse to send is left out, and does not stop the answer', () => {
+  expect(downstreamHeaders({ 'cache-control': 'no-\u4e2d', 'retry-after': '2' }, 'user')).toEqual({ 'retry-after': '2' });
+});
+
+test('no other header passes, whatever its name', () => {
+  fc.assert(
+    fc.property(fc.stringMatching(/^[a-z][a-z0-9-]{0,30}$/), (name) => {
+      const isListed = name in fromClient || name.startsWith('x-stainless-');
+      expect(Object.keys(upstreamHeaders({ [name]: 'v' }, 'user'))).toEqual(isListed ? [name] : []);
+      const isKnown = name in fromProvider || name in aboutTheAccount || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name);
+      expect(Object.keys(downstreamHeaders({ [name]: 'v' }, 'user'))).toEqual(isKnown ? [name] : []);
+    }),
+  );
+});

@@ -1,0 +1,40 @@
+/** One AI request as the relay takes it, and where its answer goes. */
+import type { TierName } from '@synthstack/core';
+import type { Provider, Route } from '../providers/provider.ts';
+import type { Headers } from './attempt.ts';
+
+export interface AiRequest {
+  id: number;
+  caller: { userId: string; tokenId: string | null; tier: TierName; byok: boolean };
+  provider: Provider;
+  route: Route;
+  /** The route's path with its ids filled in. */
+  path: string;
+  query: string;
+  /** The client's, in lower case. */
+  headers: Record<string, string | string[] | undefined>;
+  body: Buffer | null;
+  /** The body, where it is JSON. */
+  json: Record<string, unknown> | null;
+}
+
+/** Where the answer goes: an HTTP response, or an agent in process. */
+export interface Outlet {
+  /** `now`: the headers leave at once, not with the first byte. */
+  head(status: number, headers: Headers, now?: boolean): void;
+  /** @returns false: it is full, wait for `drained` */
+  write(chunk: Buffer): boolean;
+  end(chunk?: Buffer): void;
+  /** Ends it in a way that nobody takes for the end. */
+  breakOff(): void;
+  /** At most one listener each. */
+  onDrain(fn: () => void): void;
+  onGone(fn: () => void): void;
+  readonly gone: boolean;
+}
+
+/** The client has asked for the usage event of a stream itself. */
+export function asksForUsage(json: Record<string, unknown> | null): boolean {
+  const options = json?.stream_options;
+  return typeof options === 'object' && options !== null && 'include_usage' in options && options.include_usage === true;
+}
