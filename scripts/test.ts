@@ -14,7 +14,15 @@ interface Tally {
 
 const folder = mkdtempSync(join(tmpdir(), 'byok-checks-'));
 const reportOf = (name: string) => join(folder, `${name}.json`);
-const vitest = (name: string, config: string) => ['vitest', 'run', '--config', config, '--reporter=default', '--reporter=json', `--outputFile.json=${reportOf(name)}`];
+const vitest = (name: string, config: string) => [
+  'vitest',
+  'run',
+  '--config',
+  config,
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${reportOf(name)}`,
+];
 
 const steps: { name: string; command: string[]; counts?: true }[] = [
   { name: 'types', command: ['pnpm', '-r', 'types'] },
@@ -37,7 +45,10 @@ function run([program = '', ...args]: string[]): Promise<number> {
 
 function tallyOf(name: string): Tally | null {
   try {
-    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(reportOf(name), 'utf8')) as { numPassedTests: number; numFailedTests: number };
+    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(reportOf(name), 'utf8')) as {
+      numPassedTests: number;
+      numFailedTests: number;
+    };
     return { passed: numPassedTests, failed: numFailedTests };
   } catch {
     return null;

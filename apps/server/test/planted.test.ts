@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { findPlanted } from './planted.ts';
 
-const secret = `sk-ant-api03-${randomBytes(24).toString('base64url')}+/"\\ü${randomBytes(12).toString('base64url')}`;
+const secret = 'sk-ant-api03-kJ7vQ2mXw9LzR4tYb8NcF1hGp5Ds0aEu+/"\\üTq3WnZ6xVr2KfM8j';
 /** Bytes that hold no zero byte, so that nothing is found at a border by chance. */
 const noise = (length: number) => Buffer.from(randomBytes(length).map((byte) => byte | 1));
 const hidden = (text: string | Buffer) => Buffer.concat([noise(997), Buffer.from(text as string), noise(1_001)]);

@@ -234,7 +234,7 @@ test('a token is for the gateway unless it says otherwise', () => {
 test.each([
   ['no name', {}, { name: ['Give the token a name.'] }],
   ['a blank name', { name: '  ' }, { name: ['Give the token a name.'] }],
-  ['a long name', { name: 'x'.repeat(101) }, { name: ['At most 100 characters.'] }],
+  ['a long name', { name: 'x'.repeat(101) }, { name: ['Use at most 100 characters.'] }],
   ['no scope', { name: 'ci', scopes: [] }, { scopes: ['Name at least one scope.'] }],
   ['an unknown scope', { name: 'ci', scopes: ['admin'] }, { 'scopes.0': ['scopes: gateway, manage.'] }],
   ['a date for an end', { name: 'ci', expiresAt: 'tomorrow' }, { expiresAt: [expect.stringContaining('ISO 8601')] }],
