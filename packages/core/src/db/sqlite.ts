@@ -5,6 +5,7 @@ import type Database from 'better-sqlite3';
 import { AppError } from '../errors.ts';
 import type { Engine } from './engine.ts';
 import { openFile, startWriter } from './native.ts';
+import { createPacker, unpackOutcome } from './wire.ts';
 import type { WriterCall, WriterOptions, WriterReply } from './writer.ts';
 
 export interface SqliteOptions {
@@ -19,6 +20,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Engine> {
   const db = openFile(options.path);
   db.pragma('query_only = ON');
   db.pragma('busy_timeout = 5000');
+  const pack = createPacker();
   const prepared = new Map<string, Database.Statement>();
 
   function prepare(sql: string): Database.Statement {
@@ -37,8 +39,8 @@ export async function openSqlite(options: SqliteOptions): Promise<Engine> {
     reads: (sql) => prepare(sql).readonly,
     read: (sql, params) => prepare(sql).all(params) as unknown[][],
     async runBatch(batch) {
-      const reply = await writer.call({ batch });
-      return 'outcomes' in reply ? reply.outcomes : [];
+      const reply = await writer.call({ batch: pack(batch) });
+      return 'outcomes' in reply ? reply.outcomes.map(unpackOutcome) : [];
     },
     async scrub() {
       await writer.call({ scrub: true });

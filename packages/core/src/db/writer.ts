@@ -5,16 +5,17 @@
 import { hash } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
-import type { Outcome, Result, Statement } from './commit.ts';
+import type { Result } from './commit.ts';
 import { openFile } from './native.ts';
+import { createUnpacker, packResult, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
 
 export interface WriterOptions {
   path: string;
   /** Makes every commit take this much longer, to see what a slow disk does. */
   commitDelayMs?: number;
 }
-export type WriterCall = { batch: readonly (readonly Statement[])[] } | { scrub: true } | { close: true };
-export type WriterReply = { outcomes: Outcome[] } | { scrubbed: true } | { closed: true } | { broken: string } | { ready: true };
+export type WriterCall = { batch: WireBatch } | { scrub: true } | { close: true };
+export type WriterReply = { outcomes: WireOutcome[] } | { scrubbed: true } | { closed: true } | { broken: string } | { ready: true };
 
 const checkpointAbovePages = 2_000;
 
@@ -34,22 +35,17 @@ function openForWriting(options: WriterOptions): Database.Database {
 
 function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
   const db = openForWriting(options);
-  const prepared = new Map<string, Database.Statement>();
-  const control = (sql: string) => prepare(sql).run();
+  const statements = createUnpacker(prepare);
+  const [begin, commit, rollback] = [prepare('begin immediate'), prepare('commit'), prepare('rollback')];
+  const [savepoint, release, undo] = [prepare('savepoint list'), prepare('release list'), prepare('rollback to list')];
 
   function prepare(sql: string): Database.Statement {
-    let statement = prepared.get(sql);
-    if (!statement) {
-      if (prepared.size >= 500) prepared.clear();
-      statement = db.prepare(sql);
-      if (statement.reader) statement.raw(true);
-      prepared.set(sql, statement);
-    }
-    return statement;
+    const statement = db.prepare(sql);
+    return statement.reader ? statement.raw(true) : statement;
   }
 
-  function runStatement({ sql, params, must }: Statement): Result {
-    const statement = prepare(sql);
+  function runStatement([text, params, must]: WireStatement): Result {
+    const statement = statements.get(text);
     const result = statement.reader
       ? { changes: 0, rows: statement.all(params) as unknown[][] }
       : { changes: statement.run(params).changes, rows: [] };
@@ -57,34 +53,36 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     return result;
   }
 
-  function runList(list: readonly Statement[]): Outcome {
-    const several = list.length > 1 || list[0]?.must;
-    if (several) control('savepoint list');
+  function runList(list: readonly WireStatement[]): WireOutcome {
+    const [first] = list;
+    const several = list.length > 1 || first?.[2];
+    if (several) savepoint.run();
     try {
-      const results = list.map(runStatement);
-      if (several) control('release list');
+      const results = list.map((one) => packResult(runStatement(one)));
+      if (several) release.run();
       return { results };
     } catch (error) {
       // A full disk or an I/O error may have ended the whole transaction: then none of the batch has happened.
       if (!db.inTransaction) throw error;
       if (several) {
-        control('rollback to list');
-        control('release list');
+        undo.run();
+        release.run();
       }
       return { failure: isConflict(error) ? 'conflict' : 'storage', message: textOf(error) };
     }
   }
 
-  function runBatch(batch: readonly (readonly Statement[])[]): Outcome[] {
+  function runBatch(batch: WireBatch): WireOutcome[] {
     try {
-      control('begin immediate');
-      const outcomes = batch.map(runList);
+      statements.learn(batch);
+      begin.run();
+      const outcomes = batch.lists.map(runList);
       if (options.commitDelayMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, options.commitDelayMs);
-      control('commit');
+      commit.run();
       return outcomes;
     } catch (error) {
-      if (db.inTransaction) control('rollback');
-      return batch.map(() => ({ failure: 'storage', message: textOf(error) }));
+      if (db.inTransaction) rollback.run();
+      return batch.lists.map(() => ({ failure: 'storage', message: textOf(error) }));
     }
   }
 
