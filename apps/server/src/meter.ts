@@ -244,9 +244,12 @@ function sumStatements(
   };
   const values = { ...place, ...sums };
   const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
-  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: endedAt }));
+  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: wholeSecond(endedAt) }));
   return list;
 }
+
+/** So that a busy key's totals are one write a batch. */
+const wholeSecond = (ms: number): number => Math.floor(ms / 1_000) * 1_000;
 
 type Statements = ReturnType<typeof prepareStatements>;
 
@@ -314,6 +317,7 @@ function prepareStatements(db: Db) {
           target: key.map((name) => columns[name]) as never,
           set: Object.fromEntries(sumNames.map((name) => [name, sql`${columns[name]} + ${excluded(name)}`])) as never,
         }),
+      sumNames,
     );
   };
 
@@ -345,6 +349,7 @@ function prepareStatements(db: Db) {
             lastUsedAt: sql`excluded.last_used_at`,
           },
         }),
+      sumNames,
     ),
   };
 }

@@ -10,6 +10,11 @@ export interface Statement {
   params: readonly unknown[];
   /** The list is undone unless this statement changed or returned at least one row. */
   must?: boolean;
+  /**
+   * The statement only adds these parameters (by index) to a row that the others name, and nobody waits for its result: it may run as one
+   * with others of its batch (sums.ts), after all lists.
+   */
+  adds?: readonly number[];
 }
 
 export interface Result {
@@ -33,7 +38,7 @@ export function createGroupCommit(runBatch: RunBatch) {
   let running: Promise<void> | null = null;
 
   async function drain(): Promise<void> {
-    // One turn of the event loop first: what the same burst of requests writes leaves in one batch.
+    // The rest of this turn first: what one burst of requests writes leaves in one batch.
     await Promise.resolve();
     while (waiting.length > 0) {
       const batch = waiting.slice(0, maxLists);

@@ -104,10 +104,21 @@ export function statement(buildable: Buildable): Statement {
  * A statement whose text is made once and whose `sql.placeholder('name')`s are filled at each use: a microsecond, where building
  * it anew costs fifty, and drizzle's own filling another ten.
  */
-export function prepared<Values extends Record<string, unknown>>(buildable: Buildable): (values: Values) => Statement {
+export function prepared<Values extends Record<string, unknown>>(
+  buildable: Buildable,
+  /** The placeholders whose values are only added to a row (`Statement.adds`). */
+  addNames: readonly string[] = [],
+): (values: Values) => Statement {
   const { sql: text, params } = statement(buildable);
   const fills = params.map(fillOf);
-  return (values) => ({ sql: text, params: fills.map((fill) => fill(values)) });
+  const adds = params.flatMap((param, i) => (addNames.includes(nameOf(param) ?? '') ? [i] : []));
+  const fill = (values: Values) => fills.map((one) => one(values));
+  return adds.length > 0 ? (values) => ({ sql: text, params: fill(values), adds }) : (values) => ({ sql: text, params: fill(values) });
+}
+
+function nameOf(param: unknown): string | null {
+  if (is(param, Placeholder)) return param.name;
+  return is(param, Param) && is(param.value, Placeholder) ? param.value.name : null;
 }
 
 function fillOf(param: unknown): (values: Record<string, unknown>) => unknown {

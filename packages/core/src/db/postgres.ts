@@ -1,6 +1,7 @@
 /** PostgreSQL, through `pg` or, in tests, through PGlite: whatever can run a statement and hold one connection. */
-import type { Result, Statement } from './commit.ts';
+import type { Outcome, Result, Statement } from './commit.ts';
 import type { Engine } from './engine.ts';
+import { mergeAdditions } from './sums.ts';
 
 type Run = (sql: string, params: readonly unknown[]) => Promise<Result>;
 
@@ -14,7 +15,11 @@ export interface PgConnection {
 export function openPostgres(connection: PgConnection): Engine {
   async function runList(run: Run, list: readonly Statement[]): Promise<Result[]> {
     const results: Result[] = [];
-    for (const { sql, params, must } of list) {
+    for (const { sql, params, must, adds } of list) {
+      if (adds) {
+        results.push({ changes: 0, rows: [] });
+        continue;
+      }
       const result = await run(sql, params);
       if (must && result.changes === 0 && result.rows.length === 0) throw unmet;
       results.push(result);
@@ -30,7 +35,7 @@ export function openPostgres(connection: PgConnection): Engine {
       connection.exclusive(async (run) => {
         await run('begin', []);
         try {
-          const outcomes = [];
+          const outcomes: Outcome[] = [];
           for (const list of lists) {
             await run('savepoint list', []);
             try {
@@ -41,6 +46,9 @@ export function openPostgres(connection: PgConnection): Engine {
               outcomes.push({ failure: isConflict(error) ? ('conflict' as const) : ('storage' as const), message: textOf(error) });
             }
           }
+          const succeeded = lists.filter((_, i) => 'results' in (outcomes[i] ?? {})).flat();
+          const additions = succeeded.flatMap((one) => (one.adds ? [{ ...one, adds: one.adds }] : []));
+          for (const { sql, params } of mergeAdditions(additions)) await run(sql, params);
           await run('commit', []);
           return outcomes;
         } catch (error) {

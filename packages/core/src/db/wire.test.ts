@@ -9,7 +9,7 @@ test('a text travels once, and is known by its number on the other side', () => 
   const read = (...texts: string[]) => {
     const packed = pack(batch(...texts));
     unpacker.learn(structuredClone(packed));
-    return { sent: packed.texts, got: packed.lists[0]?.map(([number]) => unpacker.get(number)) };
+    return { sent: packed.texts.map(([sql]) => sql), got: packed.lists[0]?.map(([number]) => unpacker.get(number)) };
   };
   expect(read('a', 'b', 'a')).toEqual({ sent: ['a', 'b'], got: ['A', 'B', 'A'] });
   expect(read('b', 'c')).toEqual({ sent: ['c'], got: ['B', 'C'] });

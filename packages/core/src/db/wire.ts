@@ -5,14 +5,15 @@
 import type { Outcome, Result, Statement } from './commit.ts';
 
 export type WireStatement = [text: number, params: readonly unknown[], must: boolean];
+export type WireText = [sql: string, adds: readonly number[] | null];
 export type WireOutcome = { results: WireResult[] } | Extract<Outcome, { failure: string }>;
 /** Rows changed, or the rows returned. */
 type WireResult = number | unknown[][];
 
 export interface WireBatch {
   lists: WireStatement[][];
-  /** The texts that the other side does not know yet, from number `from` on. */
-  texts: string[];
+  /** The texts that the other side does not know yet, from number `from` on, with what of their parameters only adds. */
+  texts: WireText[];
   /** 0: all texts that were sent before are forgotten. */
   from: number;
 }
@@ -26,22 +27,22 @@ export function createPacker() {
   return (lists: readonly (readonly Statement[])[]): WireBatch => {
     if (numbers.size >= maxTexts) numbers = new Map();
     const from = numbers.size;
-    const texts: string[] = [];
-    const numberOf = (sql: string): number => {
+    const texts: WireText[] = [];
+    const numberOf = ({ sql, adds }: Statement): number => {
       const known = numbers.get(sql);
       if (known !== undefined) return known;
       const number = numbers.size;
       numbers.set(sql, number);
-      texts.push(sql);
+      texts.push([sql, adds ?? null]);
       return number;
     };
-    return { lists: lists.map((list) => list.map(({ sql, params, must }) => [numberOf(sql), params, must === true])), texts, from };
+    return { lists: lists.map((list) => list.map((one) => [numberOf(one), one.params, one.must === true])), texts, from };
   };
 }
 
 /** The receiving side: what `prepare` made of each text, by the text's number. */
-export function createUnpacker<Prepared>(prepare: (sql: string) => Prepared) {
-  const sources: string[] = [];
+export function createUnpacker<Prepared>(prepare: (sql: string, adds: readonly number[] | null) => Prepared) {
+  const sources: WireText[] = [];
   const made: (Prepared | undefined)[] = [];
 
   return {
@@ -56,7 +57,7 @@ export function createUnpacker<Prepared>(prepare: (sql: string) => Prepared) {
       if (known !== undefined) return known;
       const source = sources[number];
       if (source === undefined) throw new Error('A statement without a text.');
-      const fresh = prepare(source);
+      const fresh = prepare(...source);
       made[number] = fresh;
       return fresh;
     },

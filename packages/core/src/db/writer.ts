@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import type { Result } from './commit.ts';
 import { openFile } from './native.ts';
+import { mergeAdditions } from './sums.ts';
 import { createUnpacker, packResult, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
 
 export interface WriterOptions {
@@ -35,7 +36,7 @@ function openForWriting(options: WriterOptions): Database.Database {
 
 function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
   const db = openForWriting(options);
-  const statements = createUnpacker(prepare);
+  const statements = createUnpacker((sql, adds) => ({ sql, adds, statement: prepare(sql) }));
   const [begin, commit, rollback] = [prepare('begin immediate'), prepare('commit'), prepare('rollback')];
   const [savepoint, release, undo] = [prepare('savepoint list'), prepare('release list'), prepare('rollback to list')];
 
@@ -45,7 +46,8 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   }
 
   function runStatement([text, params, must]: WireStatement): Result {
-    const statement = statements.get(text);
+    const { statement, adds } = statements.get(text);
+    if (adds) return later;
     const result = statement.reader
       ? { changes: 0, rows: statement.all(params) as unknown[][] }
       : { changes: statement.run(params).changes, rows: [] };
@@ -72,11 +74,23 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     }
   }
 
+  /** What lists that have succeeded add to rows, each row once. A failure here is one of the disk, and undoes the whole batch. */
+  function runAdditions(lists: readonly WireStatement[][]): void {
+    const additions = lists.flatMap((list) =>
+      list.flatMap(([text, params]) => {
+        const { sql, adds } = statements.get(text);
+        return adds ? [{ sql, adds, params, text }] : [];
+      }),
+    );
+    for (const { text, params } of mergeAdditions(additions)) statements.get(text).statement.run(params);
+  }
+
   function runBatch(batch: WireBatch): WireOutcome[] {
     try {
       statements.learn(batch);
       begin.run();
       const outcomes = batch.lists.map(runList);
+      runAdditions(batch.lists.filter((_, i) => 'results' in (outcomes[i] ?? {})));
       if (options.commitDelayMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, options.commitDelayMs);
       commit.run();
       return outcomes;
@@ -120,6 +134,8 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   port.postMessage({ ready: true } satisfies WriterReply);
 }
 
+/** The result of a statement that runs after the lists, and that nobody waits for. */
+const later: Result = { changes: 0, rows: [] };
 const unmet = new Error('A row that had to change did not.');
 
 const isConflict = (error: unknown): boolean =>
