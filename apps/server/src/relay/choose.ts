@@ -62,11 +62,11 @@ function nothingToTry({ provider, byok, platform, reason }: Dead): AppError {
     return byok
       ? new AppError(
           'no_key',
-          `You have no key for ${provider.name}, and this server has none of its own. Add yours in Settings > API Keys.`,
+          `You have no ${provider.name} key, and there is no platform key for this request. Add yours in Settings > API Keys.`,
         )
       : new AppError(
           'plan_required',
-          `This server has no ${provider.name} key of its own, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`,
+          `There is no platform key of ${provider.name} for this request, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`,
         );
   }
   const next = platform ? `, or allow the platform's key in its place` : '';
