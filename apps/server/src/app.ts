@@ -127,15 +127,21 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   let draining = false;
   const gateway = createGateway({ callers, relay, meter, log, bodyLimitBytes: config.bodyLimitBytes, draining: () => draining });
 
+  let ticking = Promise.resolve();
   let cancel = clock.after(recheckEveryMs, tick);
-  async function tick(): Promise<void> {
+  function tick(): void {
+    ticking = lookAfterKeys().then(() => {
+      if (!draining) cancel = clock.after(recheckEveryMs, tick);
+    });
+  }
+
+  async function lookAfterKeys(): Promise<void> {
     try {
       await vault.runRechecks();
       await settleDead(boot);
     } catch (error) {
-      log.error({}, 'Stored keys could not be checked again; this is tried again in seconds', error);
+      if (!draining) log.error({}, 'Stored keys could not be checked again; this is tried again in seconds', error);
     }
-    if (!draining) cancel = clock.after(recheckEveryMs, tick);
   }
 
   async function settleDead(by: Boot): Promise<void> {
@@ -164,6 +170,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       draining = true;
       cancel();
       await outbound.close();
+      await ticking;
       await tokens.flush();
       await boot.stop();
       await db.close();
