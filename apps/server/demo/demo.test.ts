@@ -83,7 +83,13 @@ test('what the demo prints works: passwords, tokens, keys to type in, and its su
     const { token } = await json(call('/api/v1/auth/token', null, { email, password }));
     if (email.startsWith('ada')) ada = token;
     const { keys } = await json(call('/api/v1/api-keys', token));
+    // Nobody would believe a key in use that nobody has looked at for two months.
+    for (const { lastUsedAt, lastTestedAt } of keys)
+      expect(Date.parse(lastTestedAt)).toBeGreaterThan(Date.parse(lastUsedAt ?? lastTestedAt) - 86_400_000);
     for (const key of keys) states.push(`${email.split('@')[0]} ${key.provider} ${key.isActive ? key.status : 'inactive'}`);
+
+    const laptop = (await json(call('/api/v1/tokens', token))).tokens.find(({ name }: { name: string }) => name.endsWith('laptop'));
+    expect(Date.now() - Date.parse(laptop.lastUsedAt)).toBeLessThan(3 * 86_400_000);
 
     const { totals, series }: { totals: Totals; series: Totals[] } = await json(call(`/api/v1/api-keys/usage?${range}`, token));
     const rows = rowsOf(await (await call(`/api/v1/api-keys/usage.csv?${range}`, token)).text());
@@ -110,9 +116,15 @@ test('what the demo prints works: passwords, tokens, keys to type in, and its su
   const check = async (apiKey: string) => json(call('/api/v1/api-keys/check', ada, { provider: 'openai', apiKey }));
   expect([await check(worksKey), await check(failsKey)]).toMatchObject([{ status: 'valid' }, { status: 'invalid' }]);
 
+  expect(printed.match(/gpt-4\.1-mini|claude-haiku-4-5|gpt-4o-mini/g)).toEqual([
+    'gpt-4.1-mini',
+    'gpt-4.1-mini',
+    'gpt-4.1-mini',
+    'claude-haiku-4-5',
+  ]);
   const tokens = [...printed.matchAll(/Bearer (byok_\S+?)'/g)].map(([, token]) => token ?? '');
   const chat = (token: string) =>
-    call('/v1/chat/completions', token, { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] });
+    call('/v1/chat/completions', token, { model: 'gpt-4.1-mini', messages: [{ role: 'user', content: 'Hello' }] });
   const [own, platforms] = [await chat(tokens[0] ?? ''), await chat(tokens[1] ?? '')];
   expect([own.status, own.headers.get('x-byok-key-source')]).toEqual([200, 'user']);
   expect([platforms.status, platforms.headers.get('x-byok-key-source')]).toEqual([200, 'platform']);

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { FallbackReason, ProviderId, TierName } from '@synthstack/core';
 import type { Db } from '@synthstack/core/db';
-import { eq } from 'drizzle-orm';
+import { eq, max } from 'drizzle-orm';
 import { createModules } from '../src/app.ts';
 import { hashPassword } from '../src/auth.ts';
 import type { Config } from '../src/config.ts';
@@ -22,11 +22,15 @@ const hourMs = 3_600_000;
 const ago = {
   begin: (usageDays + 2) * dayMs,
   talk: 31 * dayMs,
+  carolChecks: 9 * dayMs + 5 * hourMs,
   carolBreaks: 9 * dayMs + hourMs,
   carolLapses: 9 * dayMs,
   bobRevoked: 4 * dayMs,
+  bobChecks: 44 * hourMs,
   bobBroke: 40 * hourMs,
+  adaChecks: 7 * hourMs,
   adaSwitches: 5 * hourMs,
+  rechecks: 20 * 60_000,
 };
 
 const chat = { provider: 'openai', route: '/v1/chat/completions' } as const;
@@ -113,7 +117,7 @@ export async function seed(config: Config, provider: ScriptedProvider): Promise<
         person('carol', 14, (atMs) => (nowMs - atMs > ago.carolLapses ? 'premium' : 'community')),
       ],
     });
-    await modules.tokens.flush();
+    await touchTokens(modules.db);
     return { tokens: { ada: people.ada.token, bob: people.bob.token, carol: people.carol.token }, requests };
   } finally {
     await modules.outbound.close();
@@ -131,7 +135,6 @@ async function add({ accounts, tokens }: Modules, name: string, tier: TierName, 
   const admin = tier === 'lifetime';
   const { userId: id } = await accounts.add({ email: `${name.toLowerCase()}@demo.example`, name, password: { hash }, tier, admin });
   const { secret, token } = await tokens.create(id, { name: `${name}'s laptop`, scopes: admin ? ['gateway', 'manage'] : ['gateway'] });
-  tokens.touch(token.id);
   return { id, token: secret, tokenId: token.id };
 }
 
@@ -171,6 +174,9 @@ async function liveThrough({ modules, provider, people, until }: Life): Promise<
     if (stored) await vault.report(stored, how === 'revoked' ? 'bad_key' : how);
   }
 
+  /** The owner asks whether it works, as people do now and then. */
+  const checks = (owner: Person, key: { id: string }) => vault.test({ userId: owner.id, byok: true }, key.id);
+
   const { ada, bob, carol } = people;
   const keys = {
     ada: { openai: await save(ada, 'openai'), anthropic: await save(ada, 'anthropic') },
@@ -179,6 +185,8 @@ async function liveThrough({ modules, provider, people, until }: Life): Promise<
   };
   until(ago.talk);
   await tokens.create(ada.id, { name: 'Conference talk', scopes: ['gateway'], expiresAt: isoIn(modules, 3 * dayMs) });
+  until(ago.carolChecks);
+  await checks(carol, keys.carol.anthropic);
   until(ago.carolBreaks);
   await save(carol, 'openai', 'down');
   await isDamaged(db, keys.carol.anthropic.id);
@@ -186,10 +194,17 @@ async function liveThrough({ modules, provider, people, until }: Life): Promise<
   await plans.set(carol.id, { tier: 'premium', until: new Date(modules.clock.now()), source: 'admin', actor: ada.id });
   until(ago.bobRevoked);
   await breaks(bob, keys.bob.anthropic, 'revoked');
+  until(ago.bobChecks);
+  await checks(bob, keys.bob.openai);
   until(ago.bobBroke);
   await breaks(bob, keys.bob.openai, 'no_credit');
+  until(ago.adaChecks);
+  await checks(ada, keys.ada.openai);
+  await checks(ada, keys.ada.anthropic);
   until(ago.adaSwitches);
   await vault.set({ userId: ada.id, byok: true }, { id: keys.ada.anthropic.id, isActive: false });
+  until(ago.rechecks);
+  await vault.runRechecks();
   until(0);
 
   const paid = (key: { id: string }, endedAgoMs: number, because: FallbackReason): Paid => ({ keyId: key.id, endedAgoMs, because });
@@ -198,6 +213,22 @@ async function liveThrough({ modules, provider, people, until }: Life): Promise<
     bob: { openai: paid(keys.bob.openai, ago.bobBroke, 'no_credit'), anthropic: paid(keys.bob.anthropic, ago.bobRevoked, 'invalid') },
     carol: { openai: paid(keys.carol.openai, ago.carolBreaks, 'plan'), anthropic: paid(keys.carol.anthropic, ago.carolBreaks, 'plan') },
   };
+}
+
+/** The requests were written behind the tokens' back: each was last used by its own last one. */
+async function touchTokens(db: Db): Promise<void> {
+  const { gatewayToken, request } = db.tables;
+  const uses = await db.orm
+    .select({ tokenId: request.tokenId, lastMs: max(request.startedAt) })
+    .from(request)
+    .groupBy(request.tokenId);
+  for (const { tokenId, lastMs } of uses) {
+    if (tokenId === null || lastMs === null) continue;
+    await db.orm
+      .update(gatewayToken)
+      .set({ lastUsedAt: new Date(lastMs) })
+      .where(eq(gatewayToken.id, tokenId));
+  }
 }
 
 /** Somebody, or a disk, has changed the row: what was sealed is not what is there. */

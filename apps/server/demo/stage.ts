@@ -112,15 +112,17 @@ function manual(url: string, { tokens, requests }: Seeded): string {
 
   Ask as Ada: her own OpenAI key answers
     curl ${url}/v1/chat/completions -H 'authorization: Bearer ${tokens.ada}' \\
-      -H 'content-type: application/json' -d '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
+      -H 'content-type: application/json' -d '{"model":"gpt-4.1-mini","messages":[{"role":"user","content":"Hello"}]}'
 
   Ask as Bob: the platform's key answers in place of his
     curl -i ${url}/v1/chat/completions -H 'authorization: Bearer ${tokens.bob}' \\
-      -H 'content-type: application/json' -d '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
+      -H 'content-type: application/json' -d '{"model":"gpt-4.1-mini","messages":[{"role":"user","content":"Hello"}]}'
 
-  The official SDKs, unchanged but for two lines
+  The official SDKs, unchanged but for base URL and key
     new OpenAI({ baseURL: '${url}/v1', apiKey: '${tokens.ada}' })
+      .chat.completions.create({ model: 'gpt-4.1-mini', messages: [{ role: 'user', content: 'Hello' }] })
     new Anthropic({ baseURL: '${url}', apiKey: '${tokens.ada}' })
+      .messages.create({ model: 'claude-haiku-4-5', max_tokens: 100, messages: [{ role: 'user', content: 'Hello' }] })
 
   Ctrl-C ends the demo, and all of this is gone.
 `;

@@ -125,7 +125,15 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
         .then(() => undefined),
   });
   let draining = false;
-  const gateway = createGateway({ callers, relay, meter, log, bodyLimitBytes: config.bodyLimitBytes, draining: () => draining });
+  const gateway = createGateway({
+    callers,
+    relay,
+    meter,
+    log,
+    bodyLimitBytes: config.bodyLimitBytes,
+    publicUrl: config.publicUrl,
+    draining: () => draining,
+  });
 
   let ticking = Promise.resolve();
   let cancel = clock.after(recheckEveryMs, tick);

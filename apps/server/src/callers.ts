@@ -10,6 +10,7 @@ import type { Auth } from './auth.ts';
 import { createGenerationCache } from './generation.ts';
 import { type EffectivePlan, effectivePlan, type PlanRow, type Plans } from './plans.ts';
 import type { Clock } from './ports/clock.ts';
+import { recognise } from './providers/catalog.ts';
 import { type Tokens, tokenPrefix } from './tokens.ts';
 
 const maxCredentialLength = 4_096;
@@ -94,6 +95,8 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
      */
     async identify(headers: IncomingHttpHeaders): Promise<Caller> {
       const credential = credentialOf(headers);
+      // Whoever has just moved to this server: their SDK still sends what it used to.
+      if (recognise(credential)) throw providersKey();
       const key = hash('sha256', credential);
       const known = await cache.get(key, () => look(credential));
       if (known.expiresAtMs <= clock.now()) {
@@ -138,4 +141,7 @@ function bearerOf(authorization: string): string {
   return isBearer ? authorization.slice(7).trim() : authorization;
 }
 
+/** The same whether anybody has stored that key or not. */
+const providersKey = () =>
+  new AppError('unauthenticated', "This is a provider's key. Store it in Settings > API Keys, and send an access token (byok_...) here.");
 const badCredential = () => new AppError('unauthenticated', 'This token is not valid: it is unknown, revoked or expired.');

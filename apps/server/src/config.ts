@@ -102,7 +102,7 @@ const Env = z.object({
       .default(16_384)
       .describe('Largest output on the platform keys, in tokens.'),
   ),
-  METRICS_TOKEN: z.string().min(16, 'Use 16 characters or more.').optional().describe('Bearer for /metrics from elsewhere.'),
+  METRICS_TOKEN: z.string().min(16, 'Use 16 characters or more.').optional().describe('No effect in this version.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
     .default('info'),

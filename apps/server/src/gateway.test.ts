@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { testApp } from '../test/app.ts';
 import { findPlanted } from '../test/planted.ts';
+import { gatewayRoutes } from './gateway.ts';
 
 const messages = [{ role: 'user' as const, content: 'Say hello' }];
 
@@ -138,4 +139,52 @@ test('errors of both clients are those of their own provider', async () => {
   await expect(app.anthropic(stranger).messages.create({ model: 'claude-haiku-4-5', max_tokens: 5, messages })).rejects.toBeInstanceOf(
     Anthropic.AuthenticationError,
   );
+});
+
+test('a base URL with /v1 missing or doubled is told how it ends, in the shape of the provider, whoever asks', async () => {
+  await using app = await testApp();
+  const [openaiSays, anthropicSays] = ["OpenAI's base URL ends in /v1: http://byok.test/v1", "Anthropic's base URL does not end in /v1"];
+  const lacking = [...new Set(gatewayRoutes.map(({ route }) => route.path.replace('{id}', 'some-id').slice('/v1'.length)))];
+  expect(lacking).toContain('/chat/completions');
+  for (const path of [...lacking, ...lacking.map((one) => `/v1/v1${one}`)]) {
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
+      const res = await app.fetch(null, path, { method });
+      const anthropic = path.includes('/messages');
+      const { error, type } = (await res.json()) as { error: { message: string; code?: string }; type?: string };
+      expect([res.status, type], `${method} ${path}`).toEqual([404, anthropic ? 'error' : undefined]);
+      expect(error.message, `${method} ${path}`).toContain(anthropic ? anthropicSays : openaiSays);
+    }
+  }
+  const nothing = (await (await app.fetch(null, '/v1/v1/nothing')).json()) as { error: { message: string } };
+  expect(nothing.error.message).toContain(anthropicSays);
+  const [openai, anthropic] = [new OpenAI({ baseURL: app.url, apiKey: 'x' }), new Anthropic({ baseURL: `${app.url}/v1`, apiKey: 'x' })];
+  await expect(openai.chat.completions.create({ model: 'gpt-4o-mini', messages })).rejects.toThrow(openaiSays);
+  await expect(openai.models.list()).rejects.toThrow(openaiSays);
+  await expect(anthropic.messages.create({ model: 'claude-haiku-4-5', max_tokens: 5, messages })).rejects.toThrow(anthropicSays);
+  await expect(anthropic.models.list()).rejects.toThrow(anthropicSays);
+  expect(app.provider.requests).toEqual([]);
+  // What only begins alike is a page, as before.
+  expect((await app.fetch(null, '/chat')).headers.get('content-type')).toContain('text/html');
+});
+
+test("a provider's key sent as a token is told what it is, on every door, and is kept nowhere", async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const keys = [ada.secrets.openai ?? '', app.newSecret('openai'), app.newSecret('anthropic')];
+  const answers: string[] = [];
+  for (const key of keys) {
+    for (const [path, header] of [
+      ['/v1/chat/completions', { authorization: `Bearer ${key}` }],
+      ['/v1/messages', { 'x-api-key': key }],
+      ['/api/v1/api-keys', { authorization: `Bearer ${key}` }],
+      ['/trpc/keys.list', { authorization: key }],
+    ] as const) {
+      const res = await app.fetch(null, path, { method: path.startsWith('/v1/') ? 'POST' : 'GET', headers: header });
+      const text = await res.text();
+      expect([res.status, text], path).toEqual([401, expect.stringContaining("This is a provider's key. Store it in Settings > API Keys")]);
+      answers.push(text);
+    }
+  }
+  const written = Buffer.concat([app.everythingWritten(), Buffer.from(answers.join('\n'))]);
+  for (const key of keys) expect(findPlanted(key, written)).toEqual([]);
 });

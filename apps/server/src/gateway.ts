@@ -17,6 +17,8 @@ export interface GatewayParts {
   meter: Pick<Meter, 'newId'>;
   log: Log;
   bodyLimitBytes: number;
+  /** Where SDKs reach this server, for those that have it wrong. */
+  publicUrl: string;
   /** True while the server shuts down. */
   draining(): boolean;
 }
@@ -29,10 +31,13 @@ export interface Matched {
 
 export type Gateway = ReturnType<typeof createGateway>;
 
-export function createGateway({ callers, relay, meter, log, bodyLimitBytes, draining }: GatewayParts) {
+export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publicUrl, draining }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
 
   async function answer(req: IncomingMessage, res: ServerResponse, id: number, target: Target, said: Headers): Promise<void> {
+    const meant = meantBy(target.pathname, req.headers);
+    // Nobody's credential can mend a wrong base URL, and an SDK's user sees only this sentence.
+    if (meant) throw new AppError('not_found', baseUrlHint(meant, publicUrl));
     const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
     const caller = await callers.identify(req.headers);
     if (!caller.scopes.includes('gateway'))
@@ -89,6 +94,8 @@ export const gatewayRoutes: readonly { provider: Provider; route: Route }[] = al
   provider.routes.map((route) => ({ provider, route })),
 );
 
+const methods = [...new Set(gatewayRoutes.map(({ route }) => route.method))];
+
 const segmentPattern = /^[A-Za-z0-9._:-]{1,256}$/;
 
 /** The route for exactly this path; where two providers have it, the one whose marker the client sends, else the first without. */
@@ -103,6 +110,24 @@ export function matchRoute(method: string, pathname: string, headers: IncomingMe
     found[0] ??
     null
   );
+}
+
+/** True for what an SDK asks for whose base URL lacks `/v1`, or has it once too often. It is answered here, though not all of it is below /v1. */
+export const isMisaddressed = (pathname: string, headers: IncomingMessage['headers']): boolean => meantBy(pathname, headers) !== null;
+
+/** The provider whose route a misaddressed path means, by any method; null: the path is right, or means no route at all. */
+function meantBy(pathname: string, headers: IncomingMessage['headers']): Provider | null {
+  const twice = pathname.startsWith('/v1/v1/');
+  if (!twice && pathname.startsWith('/v1/')) return null;
+  const path = twice ? pathname.slice('/v1'.length) : `/v1${pathname}`;
+  const matched = methods.map((method) => matchRoute(method, path, headers)).find((one) => one !== null);
+  return matched?.provider ?? (twice ? (allProviders.find(({ sdkBase }) => sdkBase === '') ?? null) : null);
+}
+
+function baseUrlHint({ name, sdkBase }: Provider, publicUrl: string): string {
+  return sdkBase === ''
+    ? `${name}'s base URL does not end in /v1: ${publicUrl} (its SDK adds /v1 by itself).`
+    : `${name}'s base URL ends in ${sdkBase}: ${publicUrl}${sdkBase}`;
 }
 
 /** The template with the path's own ids, checked and encoded anew; null: another path. */
@@ -216,7 +241,8 @@ function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, i
 
 function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
   const matched = matchRoute(req.method ?? '', pathname, req.headers) ?? matchRoute('POST', pathname, req.headers);
-  return matched ? matched.provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
+  const provider = matched?.provider ?? meantBy(pathname, req.headers);
+  return provider ? provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
 }
 
 /** Each SDK's users see the limit headers that they know. */

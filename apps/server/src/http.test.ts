@@ -203,3 +203,11 @@ test('a page that is opened under another name of this machine is sent to the on
     expect(await open(host, accept)).toEqual([200, undefined]);
   }
 });
+
+test('there are no metrics yet: a scraper gets a problem, not a page', async () => {
+  await using app = await testApp();
+  for (const method of ['GET', 'HEAD', 'POST']) {
+    const res = await app.fetch(null, '/metrics', { method });
+    expect([res.status, res.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
+  }
+});

@@ -12,6 +12,7 @@ import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
 import type { Caller } from './callers.ts';
+import { isMisaddressed } from './gateway.ts';
 import { loadPages } from './pages.ts';
 import { type Target, targetOf } from './target.ts';
 
@@ -125,7 +126,8 @@ export function createServer(app: App, webFolder: string): Server {
       if (!reads) throw onlyReads();
       return own[pathname](req, res, target);
     }
-    if (pathname.startsWith('/api/')) {
+    // Metrics come with a later version: a scraper should not take a page for them.
+    if (pathname.startsWith('/api/') || pathname === '/metrics') {
       if (!(await handleRest(req, res, target, contextOf(req))))
         throw new AppError('not_found', 'There is nothing at this address. /api/docs lists what there is.');
       return;
@@ -157,6 +159,7 @@ export function createServer(app: App, webFolder: string): Server {
     const target = targetOf(req.url ?? '/');
     if (target.pathname.startsWith('/v1/')) return app.gateway.handle(req, res, target);
     for (const [name, value] of Object.entries(securityHeaders)) res.setHeader(name, value);
+    if (isMisaddressed(target.pathname, req.headers)) return app.gateway.handle(req, res, target);
     try {
       await route(req, res, target);
     } catch (thrown) {

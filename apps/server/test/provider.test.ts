@@ -1,8 +1,12 @@
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { expect, test } from 'vitest';
+import { providers } from '../src/providers/catalog.ts';
 import { all, anthropicKey, chat, failure, last, message, openaiKey, post, stage } from './provider/stage.ts';
 import { anthropicStates, openaiStates, type Row } from './provider/states.ts';
 import { demoKeys, type StateName, startProvider, states } from './provider.ts';
@@ -135,6 +139,27 @@ test('a key that lacks a model gets 404 for it and does not list it', async () =
   expect(await failure(app.openai.chat.completions.create(chat))).toMatchObject({ status: 404, code: 'model_not_found' });
 });
 
+test('every model that the catalog shows answers under its name, and is listed; one that nobody knows does not', async () => {
+  await using app = await stage();
+  const listed = (await all(app.openai.models.list())).map(({ id }) => id);
+  for (const model of providers.openai.models) {
+    expect(listed).toContain(model);
+    const answer = model.includes('embedding')
+      ? await app.openai.embeddings.create({ model, input: 'hello' })
+      : model.includes('instruct')
+        ? await app.openai.completions.create({ model, prompt: 'hello' })
+        : await app.openai.chat.completions.create({ ...chat, model });
+    expect(answer.model).toContain(model);
+  }
+  for (const model of providers.anthropic.models) {
+    expect((await app.anthropic.models.retrieve(model)).display_name).toMatch(/^Claude [A-Z]/);
+    await app.anthropic.messages.create({ ...message, model });
+  }
+  const unknown = 'gpt-nonsense';
+  expect(await failure(app.openai.chat.completions.create({ ...chat, model: unknown }))).toMatchObject({ status: 404 });
+  expect(await failure(app.anthropic.messages.create({ ...message, model: unknown }))).toMatchObject({ status: 404 });
+});
+
 test.each([301, 302, 303, 307, 308] as const)('a redirect %i names the trap', async (status) => {
   await using app = await stage();
   app.provider.next({ state: `redirect_${status}`, location: 'http://127.0.0.1:1/trap' });
@@ -210,6 +235,34 @@ test('there is a demo key for every state, and it does what it says', async () =
   expect(Object.keys(keys)).toHaveLength(states.openai.length + states.shared.length + states.transport.length);
   const openai = new OpenAI({ apiKey: 'sk-demo-no_credit-0123456789abcdef', baseURL: provider.openaiUrl, maxRetries: 0 });
   expect(await failure(openai.chat.completions.create(chat))).toMatchObject({ code: 'insufficient_quota' });
+});
+
+test('by hand: five keys for each provider with what they do, all of them only when asked, and help', async () => {
+  const program = join(import.meta.dirname, 'provider.ts');
+  const { stdout: help } = await promisify(execFile)(process.execPath, [program, '--help']);
+  expect(help).toMatch(/--port[\s\S]*--all/);
+  await expect(promisify(execFile)(process.execPath, [program, '--nonsense'])).rejects.toMatchObject({ code: 2, stdout: '' });
+  const printed = async (...args: string[]) => {
+    const child = spawn(process.execPath, [program, '--port', '0', ...args]);
+    let said = '';
+    for await (const part of child.stdout) {
+      said += String(part);
+      if (said.includes('Ctrl-C')) break;
+    }
+    child.kill();
+    return said;
+  };
+  const [short, long] = await Promise.all([printed(), printed('--all')]);
+  const keys = (text: string) => [...text.matchAll(/sk-(?:ant-)?demo-\S+/g)].map(([key]) => key);
+  for (const head of ['sk-demo', 'sk-ant-demo']) {
+    const five = ['good', 'revoked', 'no_credit', 'down', 'rate_limited'].map((state) => `${head}-${state}-0123456789abcdef`);
+    expect(keys(short).filter((key) => key.startsWith(head))).toEqual(five);
+  }
+  for (const word of ['works', 'refused', 'no credit', 'provider down', 'rate limited'])
+    expect(short).toMatch(new RegExp(`^ +${word} `, 'm'));
+  expect(keys(long).toSorted()).toEqual([...Object.keys(demoKeys('openai')), ...Object.keys(demoKeys('anthropic'))].sort());
+  // Listing models works with it, so a check accepts it: the list must not say otherwise.
+  expect(long).toMatch(/400 to requests only +sk-demo-invalid-/);
 });
 
 test('a reset opens the gates and forgets scripts and keys, but not those of the start', async () => {

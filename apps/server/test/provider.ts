@@ -3,7 +3,7 @@
  * the real ones. A key does what a test says (`key`), the next answer is what a test says (`next`), and every answer can be held still
  * (`gate`). What arrives is kept byte for byte in `requests`, with the true usage of each answer.
  *
- * By hand: `node apps/server/test/provider.ts --port 4010` prints its URLs and one demo key for every state.
+ * By hand: `node apps/server/test/provider.ts --port 4010` prints its URLs and the useful demo keys (`--all`: one for every state).
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -13,7 +13,7 @@ import { createGate, type Gate, type GatePlace } from './provider/gate.ts';
 import { headersOf } from './provider/headers.ts';
 import { fail, type Stored } from './provider/json.ts';
 import { openai } from './provider/openai.ts';
-import type { Answer, Call, KeyState, Plan, ProviderId, ReceivedRequest, Script } from './provider/script.ts';
+import type { Answer, Call, KeyState, Plan, ProviderId, ReceivedRequest, Script, StateName } from './provider/script.ts';
 import { resolve, rowOf } from './provider/script.ts';
 import { anthropicStates, openaiStates, REQUEST_ID, type Row, sharedStates, transportStates } from './provider/states.ts';
 import { greeting } from './provider/text.ts';
@@ -340,21 +340,81 @@ export function demoKeys(provider: ProviderId): Record<string, Answer> {
   return Object.fromEntries(names.map((state) => [`${head}-${state}-0123456789abcdef`, { state }]));
 }
 
+/** What people want to see first, in these words. */
+const usefulKeys: readonly (readonly [what: string, state: StateName])[] = [
+  ['works', 'good'],
+  ['refused', 'revoked'],
+  ['no credit', 'no_credit'],
+  ['provider down', 'down'],
+  ['rate limited', 'rate_limited'],
+];
+
+/** The keys of one provider, a line each. */
+function keyList(provider: ProviderId, all: boolean): string {
+  const useful = new Set<string | undefined>(usefulKeys.map(([, state]) => state));
+  const keys = Object.entries(demoKeys(provider));
+  const line = (what: string, key: string) => `  ${what.padEnd(24)} ${key}`;
+  const first = usefulKeys.flatMap(([what, wanted]) => keys.filter(([, { state }]) => state === wanted).map(([key]) => line(what, key)));
+  const others = keys
+    .filter(([, { state }]) => !useful.has(state))
+    .map(([key, { state = 'good' }]) => line(whatItDoes(state, provider), key));
+  return [...first, ...(all ? others : [])].join('\n');
+}
+
+/** A state's name tells why, not where: most refusals are met by requests, while a check that only lists models is content. */
+function whatItDoes(state: StateName, provider: ProviderId): string {
+  if (state in transportStates) return 'oddities on the wire';
+  const row = rowOf(state, provider);
+  return row?.on === 'inference' ? `${row.status} to requests only` : `${row?.status} to everything`;
+}
+
+const help = `The scripted provider: OpenAI and Anthropic on one address of this machine, for trying things out without a real key.
+
+Usage: provider [--port 4010] [--host 127.0.0.1] [--seed 1] [--all]
+
+  --all   print a key for every state that it can play, not only the useful ones
+`;
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        port: { type: 'string', default: '4010' },
+        host: { type: 'string' },
+        seed: { type: 'string' },
+        all: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${help}`);
+    process.exit(2);
+  }
+}
+
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: { port: { type: 'string', default: '4010' }, host: { type: 'string' }, seed: { type: 'string' } },
-  });
-  const sides = { openai: { keys: demoKeys('openai') }, anthropic: { keys: demoKeys('anthropic') } };
-  const seed = values.seed === undefined ? {} : { seed: Number(values.seed) };
+  const values = readArguments();
+  if (values.help) {
+    process.stdout.write(help);
+    process.exit(0);
+  }
   const provider = await startProvider({
-    ...sides,
-    ...seed,
+    openai: { keys: demoKeys('openai') },
+    anthropic: { keys: demoKeys('anthropic') },
+    ...(values.seed === undefined ? {} : { seed: Number(values.seed) }),
     port: Number(values.port),
     ...(values.host ? { host: values.host } : {}),
     record: false,
   });
-  const list = [...Object.keys(sides.openai.keys), ...Object.keys(sides.anthropic.keys)].map((key) => `  ${key}`).join('\n');
-  process.stdout.write(
-    `OPENAI_BASE_URL=${provider.openaiUrl}\nANTHROPIC_BASE_URL=${provider.anthropicUrl}\n\nKeys, one for each state:\n${list}\n`,
-  );
+  process.stdout.write(`OPENAI_BASE_URL=${provider.openaiUrl}
+ANTHROPIC_BASE_URL=${provider.anthropicUrl}
+
+Keys for OpenAI (a check only lists models: no credit and rate limits show at the first request)
+${keyList('openai', values.all)}
+
+Keys for Anthropic (a check is a request of one token, and meets all of them)
+${keyList('anthropic', values.all)}
+
+${values.all ? '' : 'Many more states: --all. '}Ctrl-C ends it.
+`);
 }

@@ -613,5 +613,9 @@ test('the OpenAPI document describes every door, and the page shows it without a
   expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
   expect(page.body).not.toMatch(/<script|javascript:|\son\w+=|style=/i);
   for (const { method, path } of doors) expect(page.body).toContain(`<b>${method}</b> <code>${path}</code>`);
+  const nouns = [...page.body.matchAll(/<\/b> <code>\/api\/v1\/([\w-]+(?:\/usage(?:\.csv)?)?)/g)].map(([, noun]) => noun);
+  expect([...new Set(nouns)]).toEqual(['auth', 'api-keys', 'api-keys/usage', 'api-keys/usage.csv', 'limits', 'tokens']);
+  expect(page.body).toContain('<link rel="icon" href="/favicon.svg">');
+  expect(page.body).toMatch(/an access token that you made in Settings .*also called a gateway token/);
   expect((await call(app, null, 'GET /api/docs.css')).headers.get('content-type')).toContain('text/css');
 });

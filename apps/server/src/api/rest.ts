@@ -186,14 +186,23 @@ async function readText(req: IncomingMessage): Promise<string> {
 
 /** The OpenAPI 3.1 description of all doors. */
 export function openApi(version: string, publicUrl: string): unknown {
-  const paths: Record<string, Record<string, unknown>> = { '/api/v1/api-keys/usage.csv': { get: csvOperation } };
-  for (const door of doors) paths[door.path] = { ...paths[door.path], [door.method.toLowerCase()]: operation(door) };
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const door of doors) {
+    paths[door.path] = { ...paths[door.path], [door.method.toLowerCase()]: operation(door) };
+    if (door.procedure === 'usage.report') paths['/api/v1/api-keys/usage.csv'] = { get: csvOperation };
+  }
   return {
     openapi: '3.1.0',
     info: { title: 'SynthStack BYOK', version, description: 'Keys, usage, limits and tokens. AI requests go to /v1 (see the user guide).' },
     servers: [{ url: publicUrl }],
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'A JWT, or a gateway token with the scope manage.' } },
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'A JWT, or an access token (`byok_...`, also called gateway token) with the scope manage.',
+        },
+      },
     },
     paths,
   };

@@ -92,7 +92,17 @@ test('a first start, the link from the console, people and tokens from the shell
   ]);
   expect(second).toMatchObject({ code: 1, err: expect.stringContaining(`Port ${port} is in use`) });
 
-  expect(await server.stop()).toMatchObject({ code: 0 });
+  await here.run(['users', 'set-tier', '--email', 'ada@example.com', '--tier', 'premium', '--until', '2020-01-01T00:00:00Z'], { env });
+  expect((await here.run(['users', 'list'], { env })).out).toMatch(/^ada@example\.com\tpremium \(lapsed\)\t2020-01-01T00:00:00\.000Z$/m);
+
+  const gate = provider.gate(undefined, { path: '/v1/chat/completions' });
+  const last = call(`${url}/v1/chat/completions`, { token: bearer, json: message });
+  await gate.reached;
+  server.child.kill('SIGTERM');
+  await server.says(/Stopping: 1 request is still being answered\.\.\./);
+  gate.open();
+  expect((await last).status).toBe(200);
+  expect(await server.ended).toMatchObject({ code: 0, err: expect.stringMatching(/\nStopped\.\n$/) });
   const written = readFileSync(join(here.folder, '.env'), 'utf8').matchAll(/=(.+)/g);
   const secrets = [...written].map(([, value]) => value ?? '');
   expect(secrets).toHaveLength(2);
@@ -108,7 +118,9 @@ test('a wrong, missing or malformed master key: a clear sentence, exit code 1, t
   await using here = await settled();
   const server = here.start(['serve'], { ...here.env, PORT: `${await freePort()}` });
   await server.says(/is at http/);
-  expect(await server.stop('SIGINT')).toMatchObject({ code: 0, err: expect.not.stringMatching(link) });
+  const { code, err } = await server.stop('SIGINT');
+  expect([code, err]).toEqual([0, expect.stringMatching(/\nStopping\.\.\.\nStopped\.\n$/)]);
+  expect(err).not.toMatch(link);
   const before = bytesOf(here);
   expect(before.waiting).toBe(0);
   const { ENCRYPTION_KEY: key = '', ...without } = here.env;
@@ -178,7 +190,9 @@ interface Checks {
 }
 
 test('doctor finds what is wrong, says what to do, and makes nothing', async () => {
-  await using here = await place();
+  await using provider = await startProvider();
+  const addresses = { OPENAI_BASE_URL: provider.openaiUrl, ANTHROPIC_BASE_URL: provider.anthropicUrl };
+  await using here = await place({ ...addresses, ...freshSecrets() });
   const fresh = await here.run(['doctor', '--json']);
   expect(fresh).toMatchObject({ code: 0, err: '' });
   expect((JSON.parse(fresh.out) as Checks).checks).toContainEqual({ id: 'database', state: 'warning', detail: expect.any(String) });
@@ -187,7 +201,7 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
   expect((await here.run(['users', 'add', '--email', 'ada@example.com', '--tier', 'premium'])).code).toBe(0);
   const [good, wrongKey, noKey] = await Promise.all([
     here.run(['doctor', '--json']),
-    here.run(['doctor', '--json'], { env: freshSecrets() }),
+    here.run(['doctor', '--json'], { env: { ...addresses, ...freshSecrets() } }),
     here.run(['doctor', '--json'], { env: {} }),
   ]);
   expect(good.code).toBe(0);
@@ -196,6 +210,9 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
     'configuration ok',
     'env-file ok',
     expect.stringMatching(/^disk (ok|warning)$/),
+    'platform-models ok',
+    'reach-openai ok',
+    'reach-anthropic ok',
     'database ok',
     'master-key ok',
     'audit-chain ok',
@@ -208,6 +225,31 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
   expect(noKey.code).toBe(1);
   expect((JSON.parse(noKey.out) as Checks).checks).toEqual([
     { id: 'configuration', state: 'failed', detail: expect.stringMatching(/ENCRYPTION_KEY/) },
+  ]);
+
+  for (const { path, headers } of provider.requests)
+    expect([path, headers.authorization, headers['x-api-key']]).toEqual(['/v1/models', undefined, undefined]);
+  const away = `http://127.0.0.1:${await freePort()}`;
+  const unlucky = await here.run(['doctor', '--json'], {
+    env: {
+      ...here.env,
+      OPENAI_BASE_URL: away,
+      PLATFORM_MODELS_COMMUNITY: 'gpt-4o-mini,gpt-nonsense',
+      PLATFORM_MODELS_PREMIUM: 'claude-haku',
+    },
+  });
+  expect(unlucky.code).toBe(0);
+  const warned = (JSON.parse(unlucky.out) as Checks).checks.filter(
+    ({ state, id }) => state === 'warning' && !/^(disk|platform-[oa])/.test(id),
+  );
+  expect(warned).toEqual([
+    {
+      id: 'platform-models',
+      state: 'warning',
+      detail:
+        'PLATFORM_MODELS_COMMUNITY: gpt-nonsense has no known price; is it misspelt? PLATFORM_MODELS_PREMIUM: claude-haku has no known price; is it misspelt?',
+    },
+    { id: 'reach-openai', state: 'warning', detail: expect.stringContaining(away) },
   ]);
 
   const db = new DatabaseSync(databaseOf(here));
@@ -240,7 +282,8 @@ test('a place where nothing can be stored, a file that is no database, a certifi
     }),
   );
   expect(here.printed()).not.toContain('hunter22');
-  const doctor = await here.run(['doctor', '--json']);
+  const nowhere = { OPENAI_BASE_URL: 'http://127.0.0.1:1', ANTHROPIC_BASE_URL: 'http://127.0.0.1:1' };
+  const doctor = await here.run(['doctor', '--json'], { env: { ...here.env, ...nowhere } });
   expect(doctor.code).toBe(1);
   expect((JSON.parse(doctor.out) as Checks).checks.at(-1)).toMatchObject({ id: 'database', state: 'failed' });
   expect(bytesOf(here)).toEqual(before);

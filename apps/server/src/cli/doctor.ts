@@ -2,7 +2,9 @@ import { existsSync, statfsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toAppError } from '@synthstack/core';
 import { type Config, databaseExists, readEnvironment } from '../config.ts';
+import { systemClock } from '../ports/clock.ts';
 import { allProviders } from '../providers/catalog.ts';
+import { createSender } from '../providers/send.ts';
 import type { Command } from './cli.ts';
 import { withModules } from './with-modules.ts';
 
@@ -32,7 +34,48 @@ async function examine(): Promise<Check[]> {
     return [{ id: 'configuration', state: 'failed', detail: toAppError(error).message }];
   }
   const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
-  return [...checks, ...(await database(config))];
+  checks.push(platformModels(config));
+  const [reached, stored] = await Promise.all([reach(config), database(config)]);
+  return [...checks, ...reached, ...stored];
+}
+
+function platformModels({ platformModels: allowed }: Config): Check {
+  const said = Object.entries(allowed).flatMap(([tier, models]) =>
+    (models ?? [])
+      .filter((model) => !allProviders.some((provider) => provider.price(model)))
+      .map((model) => `PLATFORM_MODELS_${tier.toUpperCase()}: ${model} has no known price; is it misspelt?`),
+  );
+  return said.length > 0
+    ? { id: 'platform-models', state: 'warning', detail: said.join(' ') }
+    : { id: 'platform-models', state: 'ok', detail: 'Every model for the platform keys has a known price.' };
+}
+
+/** One request without a key: a firewall, a proxy or a misspelt address shows before the first person meets it. */
+async function reach({ baseUrls, timeouts }: Config): Promise<Check[]> {
+  // Loaded when needed: help and wrong usage should not wait for it.
+  const { createOutbound } = await import('../ports/outbound.ts');
+  const outbound = createOutbound();
+  const sender = createSender({ outbound, baseUrls, timeouts, clock: systemClock });
+  try {
+    return await Promise.all(
+      allProviders.map(async (provider): Promise<Check> => {
+        const { id, name } = provider;
+        const reached = await sender.reach(provider).then(
+          () => null,
+          (error: unknown) => toAppError(error),
+        );
+        return reached === null
+          ? { id: `reach-${id}`, state: 'ok', detail: `${name} answers at ${baseUrls[id]}.` }
+          : {
+              id: `reach-${id}`,
+              state: 'warning',
+              detail: `${reached.message} It was asked at ${baseUrls[id]}: is there a firewall or a proxy in between?`,
+            };
+      }),
+    );
+  } finally {
+    await outbound.close();
+  }
 }
 
 function secretsFile(): Check {

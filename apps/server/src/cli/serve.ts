@@ -1,6 +1,6 @@
 /** The server as a process: starts, says where it is, drains at SIGTERM. */
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { AppError } from '@synthstack/core';
@@ -20,7 +20,13 @@ export const serve: Command = {
     const { config, notes } = readEnvironment({ makeSecrets: true });
     for (const note of notes) say(note);
     const running = await startServer(config);
-    const stop = () => void running.stop().then(() => process.exit(0), failed);
+    const stop = () => {
+      say(stopping(running.underWay()));
+      void running.stop().then(() => {
+        say('Stopped.');
+        process.exit(0);
+      }, failed);
+    };
     const failed = (error: unknown) => {
       running.app.log.error({}, 'The server could not be stopped in order', error);
       process.exit(1);
@@ -34,6 +40,11 @@ export const serve: Command = {
   },
 };
 
+function stopping(underWay: number): string {
+  if (underWay === 0) return 'Stopping...';
+  return `Stopping: ${underWay === 1 ? '1 request is' : `${underWay} requests are`} still being answered...`;
+}
+
 /** @throws AppError */
 export async function startServer(config: Config, ports: Partial<Ports> = {}) {
   // Loaded when needed: help and wrong usage should not wait a second for it.
@@ -44,9 +55,19 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
     throw error;
   });
 
+  let underWay = 0;
+  server.on('request', (_req, res: ServerResponse) => {
+    underWay += 1;
+    res.once('close', () => {
+      underWay -= 1;
+    });
+  });
+
   return {
     app,
     server,
+    /** How many requests are being answered. */
+    underWay: () => underWay,
     port: (server.address() as AddressInfo).port,
     /** Lets what is under way finish, up to a minute, then closes everything. */
     async stop(): Promise<void> {

@@ -50,7 +50,12 @@ export const usersList: Command = {
     else
       for (const user of users)
         out(
-          [user.email, user.plan?.plan ?? 'community', user.plan?.until?.toISOString() ?? '', user.isAdmin ? 'administrator' : '']
+          [
+            user.email,
+            `${user.plan?.plan ?? 'community'}${user.plan?.lapsed ? ' (lapsed)' : ''}`,
+            user.plan?.until?.toISOString() ?? '',
+            user.isAdmin ? 'administrator' : '',
+          ]
             .join('\t')
             .trimEnd(),
         );

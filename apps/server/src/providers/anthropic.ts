@@ -46,6 +46,7 @@ export const anthropic: Provider = {
   },
   check,
   errorShape: 'anthropic',
+  sdkBase: '',
   brokenOff: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'api_error', message: 'The connection to Anthropic broke off.' } })}\n\n`,
   price: prices.price,
   // Anthropic publishes no tokenizer; of its present models' English, 3.5 characters a token is a fair mean, code has fewer.

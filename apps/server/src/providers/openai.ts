@@ -30,6 +30,7 @@ export const openai: Provider = {
     return classify(statusOf(fields(error)), { error });
   },
   errorShape: 'openai',
+  sdkBase: '/v1',
   brokenOff: `data: ${JSON.stringify({ error: { message: 'The connection to OpenAI broke off.', type: 'server_error', param: null, code: 'upstream_reset' } })}\n\n`,
   check: async (ask) => verdictOn(openai, await ask({ method: 'GET', path: '/v1/models' })),
   price: prices.price,

@@ -18,6 +18,8 @@ export interface Provider {
   marker?: string;
   /** The shape of our own errors on this provider's routes. */
   errorShape: 'openai' | 'anthropic';
+  /** How its SDK's base URL ends: the rest of a route's path is the SDK's own. */
+  sdkBase: '/v1' | '';
   routes: readonly Route[];
   /** What an answer says about the key and the request, by DESIGN.md's tables. `body` is parsed JSON, or undefined. */
   classify(status: number, body: unknown): Outcome;

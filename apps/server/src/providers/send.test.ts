@@ -67,6 +67,19 @@ const json = (status: number, body: unknown): RequestListener => {
   return (_req, res) => void res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 };
 
+test('a knock carries no key, and takes any answer for one; silence and nobody are failures', async () => {
+  for (const status of [200, 401, 404, 503]) {
+    await using stand = await stage(json(status, {}));
+    for (const provider of allProviders) await stand.reach(provider);
+    for (const { url, headers } of stand.seen)
+      expect([url, headers.authorization, headers['x-api-key']]).toEqual(['/v1/models', undefined, undefined]);
+    await stand.unplug();
+    await expect(stand.reach(openai)).rejects.toMatchObject({ code: 'provider_unreachable' });
+  }
+  await using silent = await stage(() => {}, { firstByteMs: 50 });
+  await expect(silent.reach(anthropic)).rejects.toMatchObject({ code: 'provider_timeout' });
+});
+
 describe('the upstream URL', () => {
   test.each([
     ['', '/v1/models'],

@@ -7,7 +7,7 @@ import type { Secret } from '@synthstack/core/secret';
 import { baseUrlMistake } from '../base-url.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { AnswerHandler, Exchange, Outbound, Timeouts } from '../ports/outbound.ts';
-import type { Ask, AskAnswer, CheckResult, Provider } from './provider.ts';
+import type { Ask, AskAnswer, AskRequest, CheckResult, Provider } from './provider.ts';
 import { parsed } from './reading.ts';
 import { verdict } from './verdict.ts';
 
@@ -38,23 +38,30 @@ export interface Sender {
    * @throws AppError `provider_unreachable`, `provider_timeout`; never for a status
    */
   ask(provider: Provider, secret: Secret): Ask;
+  /**
+   * Knocks without any key: whatever the provider answers, it can be reached.
+   * @throws AppError `provider_unreachable`, `provider_timeout` after 5 seconds
+   */
+  reach(provider: Provider): Promise<void>;
   /** Asks the provider whether a key works. Trouble on the way is a verdict too. */
   check(provider: Provider, secret: Secret): Promise<CheckResult & { latencyMs: number }>;
 }
 
 const askMs = 20_000;
+const reachMs = 5_000;
 const maxAnswerBytes = 1_048_576;
 
 export function createSender({ outbound, baseUrls, timeouts, clock }: SenderParts): Sender {
   const bases = Object.fromEntries(Object.entries(baseUrls).map(([id, url]) => [id, parseBase(url)])) as Record<ProviderId, Base>;
-  const askTimeouts: Timeouts = {
-    connectMs: Math.min(timeouts.connectMs, askMs),
-    firstByteMs: Math.min(timeouts.firstByteMs, askMs),
-    idleMs: Math.min(timeouts.idleMs, askMs),
-    totalMs: Math.min(timeouts.totalMs, askMs),
-  };
+  const [askTimeouts, reachTimeouts] = [atMost(timeouts, askMs), atMost(timeouts, reachMs)];
 
-  function dispatch(provider: Provider, request: UpstreamRequest, secret: Secret, handler: AnswerHandler, limits: Timeouts): Exchange {
+  function dispatch(
+    provider: Provider,
+    request: UpstreamRequest,
+    credential: Record<string, string>,
+    handler: AnswerHandler,
+    limits: Timeouts,
+  ): Exchange {
     const base = bases[provider.id];
     const path = base.prefix + request.path;
     return outbound.dispatch(
@@ -62,7 +69,7 @@ export function createSender({ outbound, baseUrls, timeouts, clock }: SenderPart
         origin: base.origin,
         path: request.query ? `${path}?${request.query}` : path,
         method: request.method,
-        headers: upstreamHeaders(request.headers, provider.credential(secret)),
+        headers: upstreamHeaders(request.headers, credential),
         body: request.body,
         timeouts: limits,
         name: provider.name,
@@ -71,20 +78,26 @@ export function createSender({ outbound, baseUrls, timeouts, clock }: SenderPart
     );
   }
 
-  const ask: Sender['ask'] = (provider, secret) => (request) => {
+  /** One small request of our own, and its answer. */
+  function own(provider: Provider, request: AskRequest, credential: Record<string, string>, limits: Timeouts): Promise<AskAnswer> {
     const body = request.body === undefined ? null : Buffer.from(JSON.stringify(request.body));
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'synthstack-byok', ...provider.ownHeaders };
     if (body) headers['content-type'] = 'application/json';
     return new Promise((resolve, reject) => {
       const answer = collect(resolve, reject);
-      const exchange = dispatch(provider, { ...request, headers, body }, secret, answer.handler, askTimeouts);
+      const exchange = dispatch(provider, { ...request, headers, body }, credential, answer.handler, limits);
       answer.onTooLong(() => exchange.abort());
     });
-  };
+  }
+
+  const ask: Sender['ask'] = (provider, secret) => (request) => own(provider, request, provider.credential(secret), askTimeouts);
 
   return {
-    send: (provider, request, secret, handler) => dispatch(provider, request, secret, handler, timeouts),
+    send: (provider, request, secret, handler) => dispatch(provider, request, provider.credential(secret), handler, timeouts),
     ask,
+    async reach(provider) {
+      await own(provider, { method: 'GET', path: '/v1/models' }, {}, reachTimeouts);
+    },
     async check(provider, secret) {
       const startedAt = clock.now();
       const result = await provider.check(ask(provider, secret)).catch((error: unknown) => {
@@ -96,6 +109,11 @@ export function createSender({ outbound, baseUrls, timeouts, clock }: SenderPart
       return { ...result, latencyMs: Math.max(0, Math.round(clock.now() - startedAt)) };
     },
   };
+}
+
+function atMost({ connectMs, firstByteMs, idleMs, totalMs }: Timeouts, most: number): Timeouts {
+  const least = (ms: number) => Math.min(ms, most);
+  return { connectMs: least(connectMs), firstByteMs: least(firstByteMs), idleMs: least(idleMs), totalMs: least(totalMs) };
 }
 
 /** What a caller never sets: who asks, and how the request is framed (undici does that, content-length included). */

@@ -1,4 +1,8 @@
-/** The models that the scripted provider lists, and the snapshot that answers for an alias. */
+/**
+ * The models that the scripted provider lists, and the snapshot that answers for an alias: those of the tables, and every other one that our
+ * own catalog shows with a price, so that what people see can be asked for.
+ */
+import { providers } from '../../src/providers/catalog.ts';
 
 /** id, created (Unix seconds), owner, the snapshot that answers ('' = itself). */
 const openaiTable: readonly (readonly [string, number, string, string])[] = [
@@ -37,8 +41,14 @@ const openaiTable: readonly (readonly [string, number, string, string])[] = [
   ['gpt-4o-mini-transcribe', 1742068596, 'system', ''],
 ];
 
-export const openaiModels = new Map(openaiTable.map(([id, created, owned_by]) => [id, { id, object: 'model', created, owned_by }]));
-const snapshots = new Map(openaiTable.map(([id, , , snapshot]) => [id, snapshot || id]));
+/** Made up: nobody looks at when they came. */
+const openaiPriced = providers.openai.models
+  .filter((id) => !openaiTable.some(([known, , , snapshot]) => id === known || id === snapshot))
+  .map((id) => [id, 1_780_272_000, 'system', ''] as const);
+const openaiAll = [...openaiTable, ...openaiPriced];
+
+export const openaiModels = new Map(openaiAll.map(([id, created, owned_by]) => [id, { id, object: 'model', created, owned_by }]));
+const snapshots = new Map(openaiAll.map(([id, , , snapshot]) => [id, snapshot || id]));
 for (const snapshot of [...snapshots.values()]) snapshots.set(snapshot, snapshot);
 
 /** The name under which OpenAI answers; `undefined`: no such model. */
@@ -65,8 +75,20 @@ const anthropicTable: readonly (readonly [string, string, string, number, number
   ['claude-3-sonnet-20240229', 'Claude Sonnet 3', '2024-02-29T00:00:00Z', 200_000, 4_096, 'deprecated'],
 ];
 
+const bareName = (id: string): string => id.replace(/-\d{8}$/, '').replace(/-0$/, '');
+/** The API itself gives the epoch where it does not know when a model came. */
+const anthropicPriced = providers.anthropic.models
+  .filter((id) => !anthropicTable.some(([known]) => bareName(known) === bareName(id)))
+  .map((id) => [id, displayName(id), '1970-01-01T00:00:00Z', 200_000, 64_000, 'active'] as const);
+
+/** `claude-opus-4-8` is Claude Opus 4.8. */
+function displayName(id: string): string {
+  const [family = '', line = '', ...version] = id.split('-');
+  return `${[family, line].map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(' ')} ${version.join('.')}`;
+}
+
 export const anthropicModels = new Map(
-  anthropicTable.map(([id, display_name, created_at, max_input_tokens, max_tokens, lifecycle]) => [
+  [...anthropicTable, ...anthropicPriced].map(([id, display_name, created_at, max_input_tokens, max_tokens, lifecycle]) => [
     id,
     {
       type: 'model',
