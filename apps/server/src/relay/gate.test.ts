@@ -83,6 +83,9 @@ test.each([
   ['prompt.id', responseJson({ prompt: { id: 'pmpt_1' } })],
   ['input.0.content.0.file_id', responseJson({ input: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }] }] })],
   ['input.0.type', responseJson({ input: [{ type: 'item_reference', id: 'msg_1' }] })],
+  ['input.1.id', responseJson({ input: [{ role: 'user', content: 'Hi' }, { id: 'msg_1' }] })],
+  ['input.0.id', responseJson({ input: [{ type: null, id: 'msg_1' }] })],
+  ['messages.0.audio.id', chatJson({ messages: [{ role: 'assistant', audio: { id: 'audio_1' } }] })],
   [
     'messages.0.content.0.file.file_id',
     chatJson({ messages: [{ role: 'user', content: [{ type: 'file', file: { file_id: 'file-1' } }] }] }),
@@ -212,11 +215,14 @@ test('a stream is asked for its usage, and its other options stay', () => {
   expect(sent(anthropic, messages, messageJson({ stream: true })).json).not.toHaveProperty('stream_options');
 });
 
-test('a body that is nested without end is refused, and ends nothing', () => {
+test('a body that is nested without end is refused, and ends nothing, wherever the nest is', () => {
   let deep: unknown = 'x';
   for (let i = 0; i < 100_000; i += 1) deep = [deep];
-  expect(refusal(() => gate(openai, chat, chatJson({ messages: deep }), everything))).toMatchObject({
-    code: 'invalid_input',
-    fields: ['body'],
-  });
+  const given = [{ role: 'assistant', content: [{ type: 'tool_use', id: 'toolu_1', name: 'f', input: { deep } }] }];
+  for (const [provider, route, json] of [
+    [openai, chat, chatJson({ messages: deep })],
+    [anthropic, messages, messageJson({ messages: given })],
+  ] as const) {
+    expect(refusal(() => gate(provider, route, json, everything))).toMatchObject({ code: 'invalid_input', fields: ['body'] });
+  }
 });

@@ -28,6 +28,7 @@ export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json
   }
   if (isObject(json.prompt) && json.prompt.id !== undefined) throw notAllowed('prompt.id');
   checkTools(json.tools);
+  checkReferences(json);
   const inside = findStored(json);
   if (inside) throw notAllowed(inside);
 
@@ -72,8 +73,27 @@ function checkTools(tools: unknown): void {
   });
 }
 
+/** References that bear no name: an input item that is only an id, whose `type` may be left out, and the sound of a former answer. */
+function checkReferences({ input, messages }: Json): void {
+  if (Array.isArray(input)) {
+    input.forEach((item, i) => {
+      if (isObject(item) && item.id !== undefined && (item.type ?? item.role ?? null) === null) throw notAllowed(`input.${i}.id`);
+    });
+  }
+  if (Array.isArray(messages)) {
+    messages.forEach((message, i) => {
+      if (isObject(message) && isObject(message.audio) && message.audio.id !== undefined) throw notAllowed(`messages.${i}.audio.id`);
+    });
+  }
+}
+
 /** Deeper than any request has a reason to be; a walk that recursed without a bound could be made to end the process. */
 const maxDepth = 100;
+
+function checkDepth(value: unknown, depth: number): void {
+  if (depth > maxDepth) throw invalid('body', `It is nested deeper than ${maxDepth} levels.`);
+  if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) checkDepth(item, depth + 1);
+}
 
 /** The path of the first reference to something stored at the provider: a `file_id`, or an item of a former response. Content may nest it. */
 function findStored(value: unknown, path = '', depth = 0): string | null {
@@ -89,7 +109,10 @@ function findStored(value: unknown, path = '', depth = 0): string | null {
       // A schema may describe a field of that name: there it stands before an object, never before an id.
       if (name === 'file_id' && item !== null && !isObject(item)) return `${path}file_id`;
       // What a model gave to a caller's own tool is the caller's matter.
-      if (name === 'input' && value.type === 'tool_use' && depth > 0) continue;
+      if (name === 'input' && value.type === 'tool_use' && depth > 0) {
+        checkDepth(item, depth + 1);
+        continue;
+      }
       const found = findStored(item, `${path}${name}.`, depth + 1);
       if (found) return found;
     }
