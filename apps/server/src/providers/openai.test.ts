@@ -312,3 +312,23 @@ describe('what an answer says about the key', () => {
     expect(openai.classifyEvent(JSON.stringify(event))).toBe(outcome);
   });
 });
+
+test('no text that a client can think of is slow to count, or keeps others waiting while it is counted', async () => {
+  await openai.countTokens('warm', 'gpt-4o-mini');
+  for (const [text, about] of [
+    ['中'.repeat(1_000_000), 1_000_000],
+    [`!${'a'.repeat(1_000_000)}`, 125_000],
+    [' '.repeat(1_000_000), 16_000],
+    ['!?'.repeat(500_000), 281_000],
+    ['Two words. '.repeat(1_000_000), 3_000_000],
+  ] as const) {
+    let turns = 0;
+    const others = setInterval(() => (turns += 1), 1);
+    const startedAt = performance.now();
+    const counted = await openai.countTokens(text, 'gpt-4o-mini');
+    clearInterval(others);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(turns).toBeGreaterThan(5);
+    expect(Math.abs(counted / about - 1)).toBeLessThan(0.05);
+  }
+});
