@@ -80,6 +80,29 @@ test.each([
   expect(await app.requests()).toEqual([]);
 });
 
+test.each([
+  ['lists', '[],'],
+  ['objects', '{},'],
+  ['a nest', '['],
+  ['fields', '"a":[],'],
+])('a small body that would become very large when it is parsed is refused: %s', async (_, piece) => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const inside = piece.repeat(Math.floor(8_000_000 / piece.length));
+  const body = piece === '"a":[],' ? `{${inside}"model":"gpt-4o-mini"}` : `{"model":"gpt-4o-mini","messages":[${inside}`;
+  const res = await app.fetch(ada, '/v1/chat/completions', { method: 'POST', body });
+  expect([res.status, await res.json()]).toEqual([413, { error: expect.objectContaining({ code: 'too_large' }) }]);
+});
+
+test('what is large because of its texts and numbers is not', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const text = '"\\[{,:'.repeat(400_000);
+  expect((await app.chat(ada, text)).status).toBe(200);
+  const input = Array.from({ length: 300_000 }, (_, i) => i);
+  expect((await app.fetch(ada, '/v1/embeddings', { json: { model: 'text-embedding-3-small', input } })).status).toBe(200);
+});
+
 test('all bodies in flight share their memory, and give it back', async () => {
   const bodies = createBodies({ limitBytes: 1_000, allBytes: 1_500 });
   const finish = Promise.withResolvers<void>();

@@ -51,7 +51,7 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
       const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
       await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
     };
-    await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle));
+    await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle, matched.route.body === 'json'));
   }
 
   return {
