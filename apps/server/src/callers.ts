@@ -52,6 +52,9 @@ interface Known extends Person {
   expiresAtMs: number;
 }
 
+/** As one text, or each as it was sent. */
+export type CredentialHeaders = Readonly<Partial<Record<string, string | string[]>>>;
+
 export type Callers = ReturnType<typeof createCallers>;
 
 export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) {
@@ -91,9 +94,10 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
   return {
     /**
      * For the gateway and REST: `Authorization: Bearer` or `x-api-key`.
+     * @param headers  a request's `headersDistinct`: of several equal names, `headers` would hide all but the first
      * @throws AppError `unauthenticated`: none, or not a good one; `invalid_input`: two different ones
      */
-    async identify(headers: IncomingHttpHeaders): Promise<Caller> {
+    async identify(headers: CredentialHeaders): Promise<Caller> {
       const credential = credentialOf(headers);
       // Whoever has just moved to this server: their SDK still sends what it used to.
       if (recognise(credential)) throw providersKey();
@@ -124,14 +128,12 @@ function toCaller(known: Person & Omit<Caller, 'plan'>, nowMs: number): Caller {
 }
 
 /** OpenAI's SDK sends the one header, Anthropic's the other, and some send the same in both. */
-function credentialOf({ authorization, 'x-api-key': apiKey }: IncomingHttpHeaders): string {
-  const bearer = authorization === undefined ? undefined : bearerOf(authorization);
-  if (bearer !== undefined && apiKey !== undefined && bearer !== apiKey)
-    throw new AppError('invalid_input', 'Send one credential: Authorization and x-api-key hold different ones.');
-  const credential = bearer ?? apiKey;
-  if (credential === undefined || credential === '')
-    throw new AppError('unauthenticated', 'Send a gateway token as "Authorization: Bearer byok_..." or as x-api-key.');
-  if (typeof credential !== 'string' || credential.length > maxCredentialLength) throw badCredential();
+function credentialOf({ authorization = [], 'x-api-key': apiKey = [] }: CredentialHeaders): string {
+  const given = new Set([...[authorization].flat().map(bearerOf), ...[apiKey].flat()]);
+  if (given.size > 1) throw new AppError('invalid_input', 'Send one credential: Authorization and x-api-key hold different ones.');
+  const [credential = ''] = given;
+  if (credential === '') throw new AppError('unauthenticated', 'Send a gateway token as "Authorization: Bearer byok_..." or as x-api-key.');
+  if (credential.length > maxCredentialLength) throw badCredential();
   return credential;
 }
 

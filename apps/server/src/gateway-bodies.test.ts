@@ -228,3 +228,18 @@ test('moderations and token counts cost nothing, and that is known', async () =>
     { totalRequests: 1, unpricedRequests: 0 },
   ]);
 });
+
+test('two credentials in one request are refused, also under the same name, and one that is said twice is one', async () => {
+  await using app = await testApp();
+  const [ada, eve] = [await app.person({ keys: { openai: 'good' } }), await app.person({ keys: { openai: 'good' } })];
+  const get = (...lines: string[]) =>
+    raw(app, ['GET /v1/models HTTP/1.1', 'host: byok.test', 'connection: close', ...lines, '', ''].join('\r\n'));
+  for (const [first, second, status] of [
+    [ada, eve, 400],
+    [ada, ada, 200],
+  ] as const) {
+    const bearers = await get(`authorization: Bearer ${first.token}`, `authorization: Bearer ${second.token}`);
+    const keys = await get(`x-api-key: ${first.token}`, `x-api-key: ${second.token}`);
+    expect([bearers, keys].map((text) => Number(text.slice(9, 12)))).toEqual([status, status]);
+  }
+});

@@ -188,3 +188,15 @@ test("a provider's key sent as a token is told what it is, on every door, and is
   const written = Buffer.concat([app.everythingWritten(), Buffer.from(answers.join('\n'))]);
   for (const key of keys) expect(findPlanted(key, written)).toEqual([]);
 });
+
+test('a provider that tells absurd numbers of tokens does not spoil its user’s page: they count as unknown', async () => {
+  await using app = await testApp();
+  const most = Number.MAX_SAFE_INTEGER;
+  const usage = { prompt_tokens: most, completion_tokens: most, total_tokens: most };
+  const ada = await app.person({ keys: { openai: { status: 200, body: { model: 'gpt-4o-mini', choices: [], usage } } } });
+  for (let i = 0; i < 2; i += 1) expect((await app.chat(ada, 'Hi')).status).toBe(200);
+  const keys = await app.fetch(ada, '/api/v1/api-keys');
+  const report = await app.fetch(ada, '/api/v1/api-keys/usage?days=1');
+  expect([keys.status, report.status]).toEqual([200, 200]);
+  expect(await report.json()).toMatchObject({ totals: { requests: 2, unmeasuredRequests: 2 } });
+});

@@ -39,7 +39,7 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
     // Nobody's credential can mend a wrong base URL, and an SDK's user sees only this sentence.
     if (meant) throw new AppError('not_found', baseUrlHint(meant, publicUrl));
     const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
-    const caller = await callers.identify(req.headers);
+    const caller = await callers.identify(req.headersDistinct);
     if (!caller.scopes.includes('gateway'))
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
     if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);

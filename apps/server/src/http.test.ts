@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { type Person, password, type TestApp, testApp } from '../test/app.ts';
@@ -210,4 +212,20 @@ test('there are no metrics yet: a scraper gets a problem, not a page', async () 
     const res = await app.fetch(null, '/metrics', { method });
     expect([res.status, res.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
   }
+});
+
+test('a few requests may be sent before the first is answered; who sends hundreds at once has no answers piled up for them', async () => {
+  await using app = await testApp();
+  const ask = async (times: number) => {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1').on('error', () => undefined);
+    let answers = '';
+    socket.on('data', (chunk: Buffer) => (answers += chunk.toString('latin1')));
+    const last = 'GET /healthz HTTP/1.1\r\nhost: byok.test\r\nconnection: close\r\n\r\n';
+    socket.write('GET /api/openapi.json HTTP/1.1\r\nhost: byok.test\r\n\r\n'.repeat(times - 1) + last);
+    await once(socket, 'close');
+    return answers.split('HTTP/1.1 200 OK').length - 1;
+  };
+  expect(await ask(16)).toBe(16);
+  expect(await ask(500)).toBeLessThan(17);
+  expect((await app.fetch(null, '/healthz')).status).toBe(200);
 });

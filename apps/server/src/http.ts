@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import { AppError, toAppError, UsageRange } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { docsPage, docsStyle } from './api/docs-page.ts';
@@ -39,6 +40,9 @@ const securityHeaders = {
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
 
+/** Hardly a client sends its next request before it has its answer. */
+const mostPipelined = 16;
+
 export function createServer(app: App, webFolder: string): Server {
   const pages = loadPages(webFolder);
   const spec = openApi(app.config.version, app.config.publicUrl);
@@ -47,7 +51,7 @@ export function createServer(app: App, webFolder: string): Server {
 
   /** Who calls a procedure: a bearer if there is one, else the page's cookie. */
   async function identify(req: IncomingMessage): Promise<Caller | null> {
-    if (req.headers.authorization !== undefined || req.headers['x-api-key'] !== undefined) return app.callers.identify(req.headers);
+    if (req.headers.authorization !== undefined || req.headers['x-api-key'] !== undefined) return app.callers.identify(req.headersDistinct);
     const caller = await app.callers.identifyPage(req.headers);
     if (caller && isForeign(req)) throw new AppError('forbidden', 'This request comes from another site.');
     return caller;
@@ -170,7 +174,19 @@ export function createServer(app: App, webFolder: string): Server {
     }
   }
 
+  /** Answers that a connection waits for, its reader's slowness included. */
+  const waiting = new WeakMap<Socket, number>();
+  const count = (socket: Socket, by: number) => waiting.set(socket, (waiting.get(socket) ?? 0) + by);
+
   const listener = (req: IncomingMessage, res: ServerResponse) => {
+    const { socket } = req;
+    count(socket, 1);
+    res.once('close', () => count(socket, -1));
+    // Node takes up all requests of a piece at once, and keeps their answers for whoever does not read them.
+    if ((waiting.get(socket) ?? 0) > mostPipelined) {
+      socket.destroy();
+      return;
+    }
     handle(req, res).catch((error: unknown) => {
       app.log.error({}, 'A request failed in an unforeseen way', error);
       res.destroy();

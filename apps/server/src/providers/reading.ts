@@ -27,8 +27,11 @@ export function count(value: unknown): number {
   return isCount(value) ? value : 0;
 }
 
+/** No answer has a billion tokens: a larger number would one day be too much for the sums, which people then could not see any more. */
+const maxCount = 1e9;
+
 export function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
+  return Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= maxCount;
 }
 
 /** Parsed JSON, or undefined. */

@@ -58,6 +58,9 @@ export interface CallParts {
 const maxWaitingBytes = 1_048_576;
 /** How long an event stream may wait for its first event, so that an immediate `error` event can still fall back. */
 const firstEventMs = 2_000;
+const blankLine = /\r?\n\r?\n/;
+/** So many bytes at the end of a piece may be the beginning of a blank line. */
+const seamBytes = 3;
 
 export function call({ sender, clock, provider, request, secret, refused }: CallParts): Call {
   let status = 0;
@@ -65,6 +68,9 @@ export function call({ sender, clock, provider, request, secret, refused }: Call
   let events = false;
   const waiting: Buffer[] = [];
   let waitingBytes = 0;
+  /** Of an event stream, what no blank line has ended yet. */
+  let unread: Buffer[] = [];
+  let seam: Buffer = Buffer.alloc(0);
   let isFull = false;
   let ended: { error: AppError | null } | null = null;
   let reader: AnswerReader | null = null;
@@ -107,11 +113,18 @@ export function call({ sender, clock, provider, request, secret, refused }: Call
     }
   }
 
-  /** The first event decides. */
-  function lookAtFirstEvent(): void {
-    const event = firstEvent(Buffer.concat(waiting).toString('utf8'));
-    if (event === null) return;
-    const outcome = outcomeOfEvent(provider, event);
+  /** The first event decides. Each byte is looked at once, however small the pieces are in which a provider sends it. */
+  function lookAtFirstEvent(chunk: Buffer): void {
+    unread.push(chunk);
+    const around = Buffer.concat([seam, chunk]).toString('latin1');
+    seam = Buffer.from(around.slice(-seamBytes), 'latin1');
+    if (!blankLine.test(around)) return;
+    const blocks = Buffer.concat(unread).toString('latin1').split(blankLine);
+    unread = [Buffer.from(blocks.pop() ?? '', 'latin1')];
+    // Comments, which only keep a connection awake, say nothing.
+    const event = blocks.find((block) => /^(data|event)/m.test(block));
+    if (event === undefined) return;
+    const outcome = outcomeOfEvent(provider, Buffer.from(event, 'latin1').toString('utf8'));
     if (refused.has(outcome)) {
       exchange.abort();
       refuse(outcome);
@@ -136,7 +149,7 @@ export function call({ sender, clock, provider, request, secret, refused }: Call
     data(chunk) {
       if (reader) return reader.data(chunk);
       keep(chunk);
-      if (!isAnswer && status < 300) lookAtFirstEvent();
+      if (!isAnswer && status < 300) lookAtFirstEvent(chunk);
     },
     end() {
       ended = { error: null };
@@ -160,12 +173,6 @@ export function isEventStream(headers: Headers): boolean {
   return String(headers['content-type'] ?? '')
     .toLowerCase()
     .startsWith('text/event-stream');
-}
-
-/** The first event with a name or data, or null; comments, which only keep a connection awake, say nothing. */
-function firstEvent(text: string): string | null {
-  const blocks = text.split(/\r?\n\r?\n/).slice(0, -1);
-  return blocks.find((block) => /^(data|event)/m.test(block)) ?? null;
 }
 
 function outcomeOfEvent(provider: Provider, event: string): Outcome {

@@ -298,3 +298,23 @@ test('of an endless stream, the provider sends no more once the client has left,
   }
   expect(await app.requests()).toHaveLength(2);
 });
+
+test('a flood of comments before the first event holds nobody else up', async () => {
+  const provider = createServer((req, res) => {
+    req.resume();
+    if (req.method === 'GET') return void res.writeHead(200, { 'content-type': 'application/json' }).end('{"data":[]}');
+    res.writeHead(200, { 'content-type': 'text/event-stream' });
+    // Each is a piece of its own.
+    for (let i = 0; i < 200_000; i += 1) res.write(':\n\n');
+    res.end('data: [DONE]\n\n');
+  }).listen(0, '127.0.0.1');
+  await once(provider, 'listening');
+  const { port } = provider.address() as AddressInfo;
+  await using app = await testApp({ env: { OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1` } });
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const startedAt = performance.now();
+  const res = await app.chat(ada, 'Hi', { stream: true });
+  expect((await res.text()).endsWith(':\n\ndata: [DONE]\n\n')).toBe(true);
+  expect(performance.now() - startedAt).toBeLessThan(8_000);
+  provider.close();
+}, 120_000);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,3 +108,11 @@ test('damage inside a file is found, and not looked for in a file that is too la
 });
 
 const randomText = (i: number): string => `text ${i} `.repeat(60);
+
+test.skipIf(process.platform === 'win32')("a new database is its owner's alone, also in a folder that is open to all", async () => {
+  await using place = await folder();
+  chmodSync(place.path, 0o755);
+  const db = await openDb({ url: place.url });
+  for (const end of ['', '-wal', '-shm']) expect([end, statSync(`${place.path}/byok.db${end}`).mode & 0o777]).toEqual([end, 0o600]);
+  await db.close();
+});

@@ -1,5 +1,5 @@
 /** SQLite: reads on this thread (microseconds), writes on the writer's. */
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { AppError } from '../errors.ts';
@@ -16,6 +16,8 @@ export interface SqliteOptions {
 
 export async function openSqlite(options: SqliteOptions): Promise<Engine> {
   mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 });
+  // A folder that was there before may be open to all; SQLite gives its other files the mode of this one.
+  closeSync(openSync(options.path, 'a', 0o600));
   const writer = await connectWriter(options);
   const db = openFile(options.path);
   db.pragma('query_only = ON');
