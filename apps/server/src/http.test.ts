@@ -229,3 +229,22 @@ test('a few requests may be sent before the first is answered; who sends hundred
   expect(await ask(500)).toBeLessThan(17);
   expect((await app.fetch(null, '/healthz')).status).toBe(200);
 });
+
+test.each(['/api/v1/auth/token', '/api/auth/sign-in/email'])('who leaves in the middle of a body is no error of ours: %s', async (path) => {
+  await using app = await testApp();
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+  socket.write(`POST ${path} HTTP/1.1\r\nhost: byok.test\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{`);
+  await once(socket, 'connect');
+  // The other request is answered after the first has arrived.
+  await app.fetch(null, '/healthz');
+  socket.destroy();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(app.lines).toEqual([]);
+});
+
+test('a batch of calls holds at most twenty', async () => {
+  await using app = await testApp();
+  const ada = await app.person();
+  const batch = (calls: number) => app.fetch(ada, `/trpc/${Array<string>(calls).fill('keys.list').join(',')}?batch=1`);
+  expect([(await batch(20)).status, (await batch(21)).status]).toEqual([200, 400]);
+});

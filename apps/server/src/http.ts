@@ -119,6 +119,8 @@ export function createServer(app: App, webFolder: string): Server {
         path: pathname.slice('/trpc/'.length),
         createContext: () => contextOf(req),
         maxBodySize: 64 * 1_024,
+        // Our page sends none; thousands in one address would keep everybody else waiting.
+        maxBatchSize: 20,
         onError: ({ error }) => logInternal(appErrorOf(error)),
       });
     }

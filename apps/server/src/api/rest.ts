@@ -171,15 +171,22 @@ function wrongField(name: string, sentence: string): AppError {
   return new AppError('invalid_input', `${name}: ${sentence}`, { errors: { [name]: [sentence] } });
 }
 
+/** No fault of ours, and nobody reads it. */
+const clientLeft = (cause: unknown) => new AppError('request_timeout', 'The client left before its body was there.', { cause });
+
 async function readText(req: IncomingMessage): Promise<string> {
   const tooLarge = () => new AppError('too_large', `The body is larger than ${maxBodyBytes} bytes.`);
   if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge();
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBodyBytes) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > maxBodyBytes) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw req.errored ? clientLeft(error) : error;
   }
   return Buffer.concat(chunks).toString('utf8');
 }

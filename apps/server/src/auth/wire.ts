@@ -34,10 +34,15 @@ async function readText(req: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   // Leaving the loop early must not destroy the socket: the refusal still has to go out through it.
-  for await (const chunk of req.iterator({ destroyOnReturn: false })) {
-    size += (chunk as Buffer).length;
-    if (size > bodyLimitBytes) throw tooLarge;
-    chunks.push(chunk as Buffer);
+  try {
+    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
+      size += (chunk as Buffer).length;
+      if (size > bodyLimitBytes) throw tooLarge;
+      chunks.push(chunk as Buffer);
+    }
+  } catch (error) {
+    // No fault of ours, and nobody reads it.
+    throw req.errored ? new AppError('request_timeout', 'The client left before its body was there.', { cause: error }) : error;
   }
   return Buffer.concat(chunks).toString('utf8');
 }
