@@ -133,6 +133,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     bodyLimitBytes: config.bodyLimitBytes,
     publicUrl: config.publicUrl,
     draining: () => draining,
+    clock,
+    stallMs: config.timeouts.idleMs,
   });
 
   let ticking = Promise.resolve();

@@ -1,6 +1,7 @@
 /** The bodies of AI requests: each is bounded, and so are all of them together, since they stay in memory until their request is over. */
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@synthstack/core';
+import { jsonWeight, maxJsonWeight } from './json-weight.ts';
 
 export interface BodyLimits {
   /** Of one body. */
@@ -37,9 +38,9 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
           chunks.push(chunk);
         }
         const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-        if (isJson) weight = weightOf(body);
+        if (isJson) weight = jsonWeight(body);
         inFlight += weight;
-        if (weight > maxWeight) throw new AppError('too_large', 'The body holds too many lists, objects and values.');
+        if (weight > maxJsonWeight) throw new AppError('too_large', 'The body holds too many lists, objects and values.');
         if (inFlight > allBytes) throw busy();
         return await use(body);
       } finally {
@@ -56,27 +57,6 @@ async function* chunksOf(req: IncomingMessage): AsyncGenerator<Buffer> {
   } catch (cause) {
     throw new AppError('request_timeout', 'The client left before its body was there.', { cause });
   }
-}
-
-/** Two million lists, which take the event loop about a quarter of a second. */
-const maxWeight = 128 * 1_048_576;
-/** Smaller bodies are not worth weighing. */
-const lightBytes = 16_384;
-const [quote, backslash, open, openList, colon, comma] = Buffer.from('"\\{[:,') as unknown as number[];
-
-/** About how many bytes JSON takes when it is parsed, its texts left out: of `[],[],[]` every three bytes become eighty. */
-function weightOf(json: Buffer): number {
-  if (json.length < lightBytes) return 0;
-  let weight = 0;
-  let inText = false;
-  for (let i = 0; i < json.length; i += 1) {
-    const byte = json[i];
-    if (byte === quote) inText = !inText;
-    else if (inText) i += byte === backslash ? 1 : 0;
-    else if (byte === open || byte === openList || byte === colon) weight += 64;
-    else if (byte === comma) weight += 16;
-  }
-  return weight;
 }
 
 /** @throws AppError `invalid_input`: no JSON, or no object */

@@ -3,12 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import type { Callers } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
+import { httpOutlet, shapedHeaders } from './gateway-outlet.ts';
 import { type Meter, requestIdOf } from './meter.ts';
+import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Provider, Route } from './providers/provider.ts';
 import type { Headers } from './relay/attempt.ts';
-import type { Outlet, Relay } from './relay/relay.ts';
+import type { Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
 
 export interface GatewayParts {
@@ -21,6 +23,9 @@ export interface GatewayParts {
   publicUrl: string;
   /** True while the server shuts down. */
   draining(): boolean;
+  clock: Clock;
+  /** How long a client may take nothing of its answer. */
+  stallMs: number;
 }
 
 export interface Matched {
@@ -31,7 +36,7 @@ export interface Matched {
 
 export type Gateway = ReturnType<typeof createGateway>;
 
-export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publicUrl, draining }: GatewayParts) {
+export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
 
   async function answer(req: IncomingMessage, res: ServerResponse, id: number, target: Target, said: Headers): Promise<void> {
@@ -47,7 +52,11 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
     const handle = async (body: Buffer | null) => {
       const json = matched.route.body === 'json' && body ? parseJson(body) : null;
       if (json) refuseOthersModel(matched, json.model);
-      const outlet = httpOutlet(res, said, matched.provider.errorShape === 'anthropic', { 'x-byok-request-id': requestIdOf(id) });
+      const outlet = httpOutlet(res, {
+        ...{ said, clock, stallMs },
+        anthropic: matched.provider.errorShape === 'anthropic',
+        ours: { 'x-byok-request-id': requestIdOf(id) },
+      });
       const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
       await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
     };
@@ -164,60 +173,6 @@ function refuseOthersModel({ provider }: Matched, model: unknown): void {
   );
 }
 
-function httpOutlet(res: ServerResponse, said: Headers, anthropic: boolean, ours: Record<string, string>): Outlet {
-  let head: { status: number; headers: Headers } | null = null;
-  let onGone = () => {};
-  let onDrain = () => {};
-  let over = false;
-  let gone = res.destroyed;
-  res.on('drain', () => onDrain());
-  res.on('close', () => {
-    if (over) return;
-    gone = true;
-    onGone();
-  });
-
-  function sendHead(length?: number): void {
-    if (!head) return;
-    const { status, headers } = head;
-    head = null;
-    res.writeHead(status, { ...shapedHeaders(headers, anthropic), ...ours, ...(length === undefined ? {} : { 'content-length': length }) });
-  }
-
-  return {
-    head(status, headers, now) {
-      head = { status, headers };
-      Object.assign(said, headers);
-      if (!now) return;
-      sendHead();
-      res.flushHeaders();
-    },
-    write(chunk) {
-      sendHead();
-      return res.write(chunk);
-    },
-    end(chunk) {
-      over = true;
-      sendHead(chunk?.length ?? 0);
-      res.end(chunk);
-    },
-    breakOff() {
-      over = true;
-      res.destroy();
-    },
-    onDrain(fn) {
-      onDrain = fn;
-    },
-    onGone(fn) {
-      onGone = fn;
-      if (gone) fn();
-    },
-    get gone() {
-      return gone;
-    },
-  };
-}
-
 /** An error of ours, as the caller's SDK expects errors of the route that it called. */
 function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, id: number, pathname: string): void {
   if (res.headersSent || res.destroyed) return void res.destroy();
@@ -243,12 +198,6 @@ function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
   const matched = matchRoute(req.method ?? '', pathname, req.headers) ?? matchRoute('POST', pathname, req.headers);
   const provider = matched?.provider ?? meantBy(pathname, req.headers);
   return provider ? provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
-}
-
-/** Each SDK's users see the limit headers that they know. */
-function shapedHeaders<T extends string | string[]>(headers: Record<string, T>, anthropic: boolean): Record<string, T> {
-  const others = anthropic ? /^x-ratelimit-(limit|remaining|reset)-requests$/ : /^anthropic-ratelimit-/;
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !others.test(name)));
 }
 
 const printable = (path: string): string => path.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');

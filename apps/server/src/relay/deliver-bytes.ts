@@ -1,4 +1,5 @@
 /** An answer that is no event stream: the bytes pass, the last piece waits for the settled row, and a copy tells the usage. */
+import { jsonWeight, maxJsonWeight } from '../json-weight.ts';
 import type { Route, Usage } from '../providers/provider.ts';
 import { parsed } from '../providers/reading.ts';
 import { type Headers, isEventStream } from './attempt.ts';
@@ -101,7 +102,7 @@ interface Seen {
 
 async function readCopy(copy: Buffer[], headers: Headers, usage: NonNullable<Route['usage']>): Promise<Seen> {
   const bytes = isEncoded(headers) ? await decoded(Buffer.concat(copy), headers) : Buffer.concat(copy);
-  if (!bytes) return { usage: null, text: '', isWhole: true };
+  if (!bytes || jsonWeight(bytes) > maxJsonWeight) return { usage: null, text: '', isWhole: true };
   if (!isEventStream(headers)) return { usage: usage.plain(parsed(bytes.toString('utf8'))), text: '', isWhole: true };
   const reader = usage.stream();
   const tap = createTap({ reader, dropUsageEvent: false });
