@@ -107,6 +107,8 @@ test.each([
   ['web_search_options', chatJson({ web_search_options: {} })],
   ['n', chatJson({ n: 2 })],
   ['n', chatJson({ n: '2' })],
+  ['prompt', { model: 'gpt-3.5-turbo-instruct', prompt: ['a', 'b'] }],
+  ['prompt', { model: 'gpt-3.5-turbo-instruct', prompt: [[1, 2], [3]] }],
   ['best_of', { model: 'gpt-3.5-turbo-instruct', best_of: 5 }],
   ['service_tier', chatJson({ service_tier: 'priority' })],
   ['service_tier', chatJson({ service_tier: 'flex' })],

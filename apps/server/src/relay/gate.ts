@@ -58,6 +58,8 @@ const forbidden: Record<string, (value: unknown) => boolean> = {
   web_search_options: () => true,
   n: (value) => value !== 1,
   best_of: (value) => value !== 1,
+  // Several prompts are several answers, each with the whole output cap; a list of numbers is one prompt.
+  prompt: (value) => Array.isArray(value) && value.length > 1 && typeof value[0] !== 'number',
   service_tier: (value) => value !== 'auto' && value !== 'default' && value !== 'standard_only',
   speed: () => true,
   inference_geo: () => true,

@@ -39,13 +39,14 @@ test('on a key of their own, the client keeps its organisation and its beta feat
   expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'user')).toEqual(fromClient);
 });
 
-test("on the platform's key, neither passes", () => {
+test("on the platform's key, nothing passes through which users could meet", () => {
   const {
     'openai-organization': _a,
     'openai-project': _b,
     'anthropic-workspace-id': _c,
     'anthropic-beta': _d,
     'openai-beta': _e,
+    'idempotency-key': _f,
     ...rest
   } = fromClient;
   expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'platform')).toEqual(rest);

@@ -3,17 +3,19 @@ import type { KeySource } from '@synthstack/core';
 
 type Headers = Record<string, string | string[] | undefined>;
 
-const up = new Set([
-  'content-type',
-  'accept',
-  'user-agent',
-  'anthropic-version',
+const up = new Set(['content-type', 'accept', 'user-agent', 'anthropic-version', 'x-client-request-id']);
+/**
+ * On the platform's key, which all users share, they could meet through these: beta features may keep state, and a provider may give
+ * the answer to one idempotency key to whoever sends it again.
+ */
+const upOnOwnKey = new Set([
+  'openai-organization',
+  'openai-project',
+  'anthropic-workspace-id',
   'anthropic-beta',
   'openai-beta',
   'idempotency-key',
-  'x-client-request-id',
 ]);
-const upOnOwnKey = new Set(['openai-organization', 'openai-project', 'anthropic-workspace-id']);
 const down = new Set([
   'content-type',
   'content-encoding',
@@ -25,15 +27,13 @@ const down = new Set([
 ]);
 const downOnOwnKey = new Set(['request-id', 'x-request-id', 'anthropic-organization-id', 'anthropic-workspace-id']);
 
-/** What of a client's headers goes to the provider. Beta features may keep state, so on the platform's key only a configured list passes. */
+/** What of a client's headers goes to the provider. */
 export function upstreamHeaders(headers: Headers, source: KeySource): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
     if (typeof value !== 'string') continue;
-    const allowed = up.has(name) || name.startsWith('x-stainless-') || (source === 'user' && upOnOwnKey.has(name));
-    if (!allowed || (source === 'platform' && (name === 'anthropic-beta' || name === 'openai-beta'))) continue;
-    passed[name] = value;
+    if (up.has(name) || name.startsWith('x-stainless-') || (source === 'user' && upOnOwnKey.has(name))) passed[name] = value;
   }
   return passed;
 }
