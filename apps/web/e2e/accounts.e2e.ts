@@ -1,6 +1,6 @@
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
-import { openStage, password, type Stage } from './stage.ts';
+import { openStage, password, type Stage, until } from './stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -24,6 +24,7 @@ test('the link from the console makes the first administrator, once, and signs i
   await page.getByRole('button', { name: 'Create account' }).click();
   for (const sentence of ['Enter your name.', 'Enter an e-mail address', 'Use at least 12 characters.'])
     await page.getByText(sentence).waitFor();
+  await until(() => isFocused(page.getByLabel('Your name')));
   await fillAccount(page, 'Ada', 'Ada@Example.com', password);
   await page.getByRole('button', { name: 'Create account' }).click();
   await page.getByRole('heading', { name: 'API keys', level: 1 }).waitFor();
@@ -45,11 +46,13 @@ test('signing in leads back to the page that was asked for, and says what is wro
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('Enter your e-mail address.').waitFor();
   await page.getByText('Enter your password.').waitFor();
+  await until(() => isFocused(page.getByLabel('E-mail')));
 
   await page.getByLabel('E-mail').fill('ada@example.com');
   await page.getByLabel('Password', { exact: true }).fill('not my password');
   await page.keyboard.press('Enter');
   await page.getByRole('alert').filter({ hasText: 'wrong' }).waitFor();
+  await until(() => isFocused(page.getByLabel('Password', { exact: true })));
   await page.getByLabel('Password', { exact: true }).fill(password);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Plan and limits', level: 1 }).waitFor();
@@ -71,6 +74,7 @@ test('somebody signs up where that is open, and learns what the plan does not in
   await page.getByRole('button', { name: 'Create account' }).click();
   await page.getByRole('heading', { name: 'API keys', level: 1 }).waitFor();
   await page.getByText('Keys of your own are part of the plans Premium and Lifetime; yours is Community.').waitFor();
+  await page.getByText('This server has no keys of its own either, so requests fail until your administrator changes your plan.').waitFor();
   expect(await page.getByRole('button', { name: 'Add key: OpenAI' }).isDisabled()).toBe(true);
   expect(complaints()).toEqual([]);
 });
@@ -83,6 +87,8 @@ test('an address that a stranger made up leads nowhere else', async () => {
     expect(new URL(page.url()).origin).toBe(stage.origin);
   }
 });
+
+const isFocused = (place: Locator) => place.evaluate((element) => element === document.activeElement);
 
 async function fillAccount(page: Page, name: string, email: string, secret: string): Promise<void> {
   await page.getByLabel('Your name').fill(name);

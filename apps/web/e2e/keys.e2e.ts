@@ -72,7 +72,7 @@ test('a failed check keeps the typed key; saved all the same it is invalid, with
   await dialog(page).getByRole('button', { name: 'Save Key' }).click();
   await card(page, 'Anthropic').getByText('Invalid', { exact: true }).waitFor();
   await card(page, 'Anthropic').getByText('Look in your Anthropic account whether the key still exists').waitFor();
-  await card(page, 'Anthropic').getByText('Next request: fails').waitFor();
+  await card(page, 'Anthropic').getByText('Next request: fails, because your key is not accepted.').waitFor();
 
   const good = newKey('anthropic');
   stage.provider.key(good, 'good');
@@ -85,13 +85,72 @@ test('a failed check keeps the typed key; saved all the same it is invalid, with
   await dialog(page).getByRole('button', { name: 'Save Key' }).click();
   await card(page, 'Anthropic').getByText('Valid', { exact: true }).waitFor();
 
+  await card(page, 'Anthropic').getByText('Last checked').locator('xpath=..').getByText('just now').waitFor();
+
   stage.provider.key(good, 'no_credit');
   await page.getByRole('button', { name: 'Test Key: Anthropic' }).click();
   await card(page, 'Anthropic').getByText('No credit', { exact: true }).waitFor();
   await card(page, 'Anthropic').getByText('When that is done, press “Test Key”').waitFor();
+  await card(page, 'Anthropic')
+    .getByText(/^Tested: without credit \(\d+ ms\)$/)
+    .waitFor();
+  await page.getByRole('button', { name: 'Test Key: Anthropic' }).click();
+  await card(page, 'Anthropic')
+    .getByText(/^Tested: still without credit \(\d+ ms\)$/)
+    .waitFor();
+  expect(await card(page, 'Anthropic').getByText('has no credit left').count()).toBe(1);
   stage.provider.key(good, 'good');
   await page.getByRole('button', { name: 'Test Key: Anthropic' }).click();
   await card(page, 'Anthropic').getByText('Valid', { exact: true }).waitFor();
+  expect(complaints()).toEqual([]);
+});
+
+test('a key that works is not given up for one that does not, unless its owner insists', async () => {
+  const { page, call, complaints } = await keysPage();
+  const [good, bad, better] = [newKey('openai'), newKey('openai'), newKey('openai')];
+  stage.provider.key(good, 'good');
+  stage.provider.key(better, 'good');
+  await call('keys.save', { provider: 'openai', apiKey: good });
+  await page.reload();
+  const field = dialog(page).getByRole('textbox', { name: 'OpenAI key' });
+  const replaceWith = async (key: string) => {
+    await page.getByRole('button', { name: 'Replace: OpenAI' }).click();
+    await field.fill(key);
+    await dialog(page).getByRole('button', { name: 'Save Key' }).click();
+  };
+  const shows = (key: string) =>
+    card(page, 'OpenAI')
+      .getByText(`****...${key.slice(-4)}`)
+      .waitFor();
+  const closed = () => until(async () => (await dialog(page).count()) === 0);
+
+  await replaceWith(bad);
+  await dialog(page).getByText('OpenAI does not accept the new key').waitFor();
+  await dialog(page)
+    .getByText(`Your present key ****...${good.slice(-4)} is unchanged.`)
+    .waitFor();
+  const link = dialog(page).getByRole('alert').getByRole('link', { name: 'platform.openai.com/api-keys' });
+  expect(await link.getAttribute('rel')).toContain('noopener');
+  expect(await field.inputValue()).toBe(bad);
+  await field.press('Enter');
+  await dialog(page).getByText('is unchanged').waitFor();
+  await dialog(page).getByRole('button', { name: 'Keep the present key' }).click();
+  await closed();
+  await shows(good);
+  await card(page, 'OpenAI').getByText('Valid', { exact: true }).waitFor();
+
+  await replaceWith(bad);
+  await dialog(page).getByText('is unchanged').waitFor();
+  await field.fill(better);
+  await dialog(page).getByRole('button', { name: 'Save Key' }).click();
+  await closed();
+  await shows(better);
+
+  await replaceWith(bad);
+  await dialog(page).getByRole('button', { name: 'Replace all the same' }).click();
+  await closed();
+  await shows(bad);
+  await card(page, 'OpenAI').getByText('Invalid', { exact: true }).waitFor();
   expect(complaints()).toEqual([]);
 });
 
@@ -138,7 +197,7 @@ test('the switches move at once, go back when the server refuses, and a removal 
   await card(page, 'OpenAI').getByText('Switched off').waitFor();
   await card(page, 'OpenAI').getByText('Next request: the platform’s key').waitFor();
   await fallback.click();
-  await card(page, 'OpenAI').getByText('Next request: fails').waitFor();
+  await card(page, 'OpenAI').getByText('Next request: fails, because your key is switched off.').waitFor();
   await page.reload();
   expect(await fallback.getAttribute('aria-checked')).toBe('false');
   await active.click();
@@ -154,6 +213,7 @@ test('the switches move at once, go back when the server refuses, and a removal 
   await dialog(page).getByRole('button', { name: 'Remove key' }).click();
   await card(page, 'OpenAI').getByText('No key', { exact: true }).waitFor();
   await page.getByText('Your OpenAI key was removed').waitFor();
+  await until(() => page.getByRole('button', { name: 'Add key: OpenAI' }).evaluate((button) => button === document.activeElement));
   expect(complaints(/ERR_FAILED/)).toEqual([]);
 });
 

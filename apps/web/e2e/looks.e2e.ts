@@ -74,6 +74,17 @@ const scenes: Record<string, Scene> = {
     },
   },
   keys: { who: 'full', path: '/settings/api-keys', wait: 'Look in your Anthropic account' },
+  'keys-replace': {
+    who: 'full',
+    path: '/settings/api-keys',
+    wait: 'Look in your Anthropic account',
+    async act(page) {
+      await page.getByRole('button', { name: 'Replace: OpenAI' }).click();
+      await page.getByRole('textbox', { name: 'OpenAI key' }).fill(newKey('openai'));
+      await page.getByRole('button', { name: 'Save Key' }).click();
+      await page.getByText('is unchanged').waitFor();
+    },
+  },
   'keys-remove': {
     who: 'full',
     path: '/settings/api-keys',

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest';
-import { newKey, openStage, password, type Stage } from './stage.ts';
+import { newKey, openStage, password, type Stage, until } from './stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -15,11 +15,23 @@ test('a session that ended leads to the sign-in page, and from there back to whe
   expect(ended.status()).toBe(200);
   await page.getByRole('link', { name: 'Usage' }).click();
   await page.getByText('Your session has ended.').waitFor();
+  await until(() => page.getByLabel('E-mail').evaluate((field) => field === document.activeElement));
   await page.getByLabel('E-mail').fill(email);
   await page.getByLabel('Password', { exact: true }).fill(password);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { name: 'Usage', level: 1 }).waitFor();
   await page.getByText('No requests in this time.').waitFor();
+  expect(complaints(/status of 401/)).toEqual([]);
+});
+
+test('a key that was being saved when the session ended is said to be lost', async () => {
+  const { page, context, complaints } = await stage.user('premium');
+  await page.goto('/settings/api-keys');
+  await page.getByRole('button', { name: 'Add key: OpenAI' }).click();
+  await page.getByRole('dialog').getByRole('textbox', { name: 'OpenAI key' }).fill(newKey('openai'));
+  await context.clearCookies();
+  await page.getByRole('button', { name: 'Save Key' }).click();
+  await page.getByText('The key was not saved: paste it again.').waitFor();
   expect(complaints(/status of 401/)).toEqual([]);
 });
 
@@ -60,4 +72,17 @@ test('a server that cannot be reached is said to be so, and the page goes on whe
   await page.getByRole('heading', { name: 'Plan and limits', level: 1 }).waitFor();
   await page.getByText('100 left').waitFor();
   expect(complaints(/ERR_FAILED|cannot be reached|Failed to fetch/)).toEqual([]);
+});
+
+test('a page that cannot be fetched says that the server cannot be reached, and opens when it can', async () => {
+  const { page, context, complaints } = await stage.user('premium');
+  await page.goto('/settings/api-keys');
+  await page.getByRole('heading', { name: 'API keys', level: 1 }).waitFor();
+  await context.setOffline(true);
+  await page.getByRole('link', { name: 'Plan and limits' }).click();
+  await page.getByText('The server cannot be reached. Check your connection and try again.').waitFor();
+  await context.setOffline(false);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('heading', { name: 'Plan and limits', level: 1 }).waitFor();
+  expect(complaints(/ERR_INTERNET_DISCONNECTED|Failed to fetch/)).toEqual([]);
 });

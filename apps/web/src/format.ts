@@ -26,13 +26,21 @@ const steps = [
   { unit: 'day', ms: 86_400_000, below: 30 * 86_400_000 },
 ] as const;
 
-/** "5 minutes ago", "in 3 days"; beyond a month the date says more. */
+/** "5 minutes ago" of what has happened: a clock that runs a little behind the server's does not make it the future. */
 export function formatAgo(iso: string, nowMs: number): string {
-  const differenceMs = new Date(iso).getTime() - nowMs;
+  return distance(iso, Math.min(Date.parse(iso) - nowMs, 0), 'just now');
+}
+
+/** "in 3 days" of what is to come, however late one looks. */
+export function formatUntil(iso: string, nowMs: number): string {
+  return distance(iso, Math.max(Date.parse(iso) - nowMs, 0), 'in a moment');
+}
+
+/** Beyond a month the date says more. */
+function distance(iso: string, differenceMs: number, close: string): string {
   const step = steps.find(({ below }) => Math.abs(differenceMs) < below);
   if (!step) return formatDate(iso);
-  if (step.unit === 'second') return differenceMs > 0 ? 'in a moment' : 'just now';
-  return relative.format(Math.round(differenceMs / step.ms), step.unit);
+  return step.unit === 'second' ? close : relative.format(Math.round(differenceMs / step.ms), step.unit);
 }
 
 export function plural(count: number, one: string, many = `${one}s`): string {

@@ -13,7 +13,7 @@ export interface Problem {
 type ErrorData = Partial<Pick<Problem, 'code' | 'errors'>>;
 
 const texts = {
-  unreachable: 'The server cannot be reached. Check your connection, then try again.',
+  unreachable: 'The server cannot be reached. Check your connection and try again.',
   unexpected: 'Something unexpected happened. Reload the page and try again.',
 };
 
@@ -23,6 +23,9 @@ export function problemOf(error: unknown): Problem {
   const { code, errors = {} } = (error.data ?? {}) as ErrorData;
   return code ? { code, message: error.message, errors } : unreachable();
 }
+
+/** An error that says itself what happened; others come from the browser. */
+export const isKnown = (error: unknown): boolean => error instanceof AppError || error instanceof TRPCClientError;
 
 export function unreachable(): Problem {
   return { code: 'unreachable', message: texts.unreachable, errors: {} };

@@ -12,6 +12,8 @@ export const useSession = defineStore('session', () => {
   const loaded = ref(false);
   /** The session came to its end while the page was open, so the sign-in page says so. */
   const ended = ref(false);
+  /** ... and a key that somebody was saving went with it. */
+  const keyLost = ref(false);
 
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
@@ -33,6 +35,7 @@ export const useSession = defineStore('session', () => {
 
   async function entered(): Promise<void> {
     ended.value = false;
+    keyLost.value = false;
     await load();
     tellOtherTabs('session');
   }
@@ -51,7 +54,7 @@ export const useSession = defineStore('session', () => {
     ended.value = true;
   }
 
-  return { me, instance, loaded, ended, load, signIn, signUp, signOut, end };
+  return { me, instance, loaded, ended, keyLost, load, signIn, signUp, signOut, end };
 });
 
 /** Asked of better-auth first, which says "nobody" without an error; `accounts.me` is for those who are somebody. */

@@ -6,8 +6,11 @@ export type SnippetLanguage = 'typescript' | 'python' | 'curl';
 interface Values {
   origin: string;
   token: string;
-  model: string | undefined;
 }
+
+/** Cheap and well known, so that the first call costs next to nothing and works with any account. */
+const openaiModel = 'gpt-4.1-mini';
+const anthropicModel = 'claude-haiku-4-5';
 
 export interface Snippet {
   /** How the SDK is installed; '' where there is nothing to install. */
@@ -21,7 +24,7 @@ export function snippet(sdk: SnippetSdk, language: SnippetLanguage, values: Valu
 
 const snippets: Record<SnippetSdk, Record<SnippetLanguage, (values: Values) => Snippet>> = {
   openai: {
-    typescript: ({ origin, token, model = 'gpt-4.1-mini' }) => ({
+    typescript: ({ origin, token }) => ({
       install: 'npm install openai',
       code: `import OpenAI from 'openai';
 
@@ -31,12 +34,12 @@ const client = new OpenAI({
 });
 
 const answer = await client.chat.completions.create({
-  model: '${model}',
+  model: '${openaiModel}',
   messages: [{ role: 'user', content: 'Hello!' }],
 });
 console.log(answer.choices[0].message.content);`,
     }),
-    python: ({ origin, token, model = 'gpt-4.1-mini' }) => ({
+    python: ({ origin, token }) => ({
       install: 'pip install openai',
       code: `from openai import OpenAI
 
@@ -46,21 +49,21 @@ client = OpenAI(
 )
 
 answer = client.chat.completions.create(
-    model="${model}",
+    model="${openaiModel}",
     messages=[{"role": "user", "content": "Hello!"}],
 )
 print(answer.choices[0].message.content)`,
     }),
-    curl: ({ origin, token, model = 'gpt-4.1-mini' }) => ({
+    curl: ({ origin, token }) => ({
       install: '',
       code: `curl ${origin}/v1/chat/completions \\
   -H "Authorization: Bearer ${token}" \\
   -H "Content-Type: application/json" \\
-  -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
+  -d '{"model": "${openaiModel}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
     }),
   },
   anthropic: {
-    typescript: ({ origin, token, model = 'claude-haiku-4-5' }) => ({
+    typescript: ({ origin, token }) => ({
       install: 'npm install @anthropic-ai/sdk',
       code: `import Anthropic from '@anthropic-ai/sdk';
 
@@ -70,13 +73,13 @@ const client = new Anthropic({
 });
 
 const answer = await client.messages.create({
-  model: '${model}',
+  model: '${anthropicModel}',
   max_tokens: 256,
   messages: [{ role: 'user', content: 'Hello!' }],
 });
 console.log(answer.content);`,
     }),
-    python: ({ origin, token, model = 'claude-haiku-4-5' }) => ({
+    python: ({ origin, token }) => ({
       install: 'pip install anthropic',
       code: `from anthropic import Anthropic
 
@@ -86,19 +89,19 @@ client = Anthropic(
 )
 
 answer = client.messages.create(
-    model="${model}",
+    model="${anthropicModel}",
     max_tokens=256,
     messages=[{"role": "user", "content": "Hello!"}],
 )
 print(answer.content)`,
     }),
-    curl: ({ origin, token, model = 'claude-haiku-4-5' }) => ({
+    curl: ({ origin, token }) => ({
       install: '',
       code: `curl ${origin}/v1/messages \\
   -H "x-api-key: ${token}" \\
   -H "anthropic-version: 2023-06-01" \\
   -H "Content-Type: application/json" \\
-  -d '{"model": "${model}", "max_tokens": 256, "messages": [{"role": "user", "content": "Hello!"}]}'`,
+  -d '{"model": "${anthropicModel}", "max_tokens": 256, "messages": [{"role": "user", "content": "Hello!"}]}'`,
     }),
   },
 };
