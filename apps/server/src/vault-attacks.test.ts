@@ -3,13 +3,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import type { Db } from '@synthstack/core/db';
 import { createKeyring } from '@synthstack/core/keyring';
-import { testDb, testDialect } from '@synthstack/core/testing';
+import { testDb, testDialect, testOnSqlite } from '@synthstack/core/testing';
 import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { findPlanted } from '../test/planted.ts';
 import { bytesOf, failure, masterKeys, member, vaultStage } from '../test/vault.ts';
-
-const onSqlite = test.runIf(testDialect === 'sqlite');
 
 test('no sealed key opens in the place of another, among 50 users and 2 providers', async () => {
   await using db = await testDb();
@@ -138,7 +136,7 @@ test('the keys of users are nowhere in the database, and in nothing that the vau
   }
 });
 
-onSqlite('after a key is replaced or removed, nothing of its ciphertext is left in the file and the WAL', async () => {
+testOnSqlite('after a key is replaced or removed, nothing of its ciphertext is left in the file and the WAL', async () => {
   await using db = await testDb();
   await using stage = await vaultStage(db);
   const left = (blob: Buffer) => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDb } from '@synthstack/core/db';
 import { createKeyring } from '@synthstack/core/keyring';
-import { testDb, testDialect } from '@synthstack/core/testing';
+import { testDb, testOnSqlite } from '@synthstack/core/testing';
 import { expect, test } from 'vitest';
 import { failure, masterKeys, vaultStage } from '../test/vault.ts';
 
@@ -75,7 +75,7 @@ test('an id that someone wrote into the database is not repeated', async () => {
   expect(String(error)).not.toContain('script');
 });
 
-test.runIf(testDialect === 'sqlite')('a start with the wrong master key leaves the database file byte for byte', async () => {
+testOnSqlite('a start with the wrong master key leaves the database file byte for byte', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'byok-vault-'));
   const open = () => openDb({ url: `file:${join(folder, 'byok.db')}` });
   const db = await open();

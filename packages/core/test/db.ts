@@ -6,9 +6,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
+import { test } from 'vitest';
 import { type Db, type DbOptions, openDb, type PgConnection } from '../src/db/open.ts';
 
 export const testDialect = process.env.TEST_DATABASE === 'postgres' ? 'postgres' : 'sqlite';
+
+/** A test of SQLite's own files or writer thread: PostgreSQL's run does not have it. */
+export function testOnSqlite(name: string, run: () => Promise<void>): void {
+  if (testDialect === 'sqlite') test(name, run);
+}
 
 export interface TestDb extends Db, AsyncDisposable {
   /** The folder that holds the files of this database; empty on PostgreSQL. */

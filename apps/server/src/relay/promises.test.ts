@@ -1,7 +1,7 @@
 /** The two promises (no byte before the row is on disk, no end before the usage is), and what becomes of a row when someone leaves or the disk fails. */
 import { hostname } from 'node:os';
 import { openDb, statement } from '@synthstack/core/db';
-import { testDialect } from '@synthstack/core/testing';
+import { testDialect, testOnSqlite } from '@synthstack/core/testing';
 import { sql } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { type Person, type TestApp, testApp } from '../../test/app.ts';
@@ -50,7 +50,7 @@ for (const asking of askings) {
   });
 }
 
-test.runIf(testDialect === 'sqlite')('a slow disk delays no chunk of a stream that is under way', async () => {
+testOnSqlite('a slow disk delays no chunk of a stream that is under way', async () => {
   await using app = await testApp({ commitDelayMs: 150 });
   const person = await own(app);
   const gate = app.provider.gate(3, { path: pathOf('openai') });
@@ -72,19 +72,16 @@ test.runIf(testDialect === 'sqlite')('a slow disk delays no chunk of a stream th
   await reader?.cancel();
 });
 
-test.runIf(testDialect === 'sqlite')(
-  'a provider that is faster than the disk has to wait: what it sends does not pile up in memory',
-  async () => {
-    await using app = await testApp({ commitDelayMs: 150 });
-    const person = await app.person({ keys: { openai: { fault: 'long_line', lineBytes: 400_000_000 } } });
-    const leave = new AbortController();
-    await ask(app, person, { provider: 'openai', stream: true }, { signal: leave.signal });
-    // Pieces of 64 KiB: a megabyte here, and what the sockets hold.
-    expect(app.provider.requests.at(-1)?.chunks).toBeLessThan(320);
-    leave.abort();
-    expect(await app.provider.requests.at(-1)?.settled).toBe('aborted');
-  },
-);
+testOnSqlite('a provider that is faster than the disk has to wait: what it sends does not pile up in memory', async () => {
+  await using app = await testApp({ commitDelayMs: 150 });
+  const person = await app.person({ keys: { openai: { fault: 'long_line', lineBytes: 400_000_000 } } });
+  const leave = new AbortController();
+  await ask(app, person, { provider: 'openai', stream: true }, { signal: leave.signal });
+  // Pieces of 64 KiB: a megabyte here, and what the sockets hold.
+  expect(app.provider.requests.at(-1)?.chunks).toBeLessThan(320);
+  leave.abort();
+  expect(await app.provider.requests.at(-1)?.settled).toBe('aborted');
+});
 
 test('on a fallback, the row says so on disk before the platform is asked, and a client that leaves then has left one row', async () => {
   await using app = await testApp({ platform: { openai: 'good' } });
@@ -219,7 +216,7 @@ for (const asking of askings) {
   });
 }
 
-test.runIf(testDialect === 'sqlite')('a full disk gives 503, acknowledges nothing, and recovers by itself', async () => {
+testOnSqlite('a full disk gives 503, acknowledges nothing, and recovers by itself', async () => {
   await using app = await testApp();
   const person = await own(app);
   const pragma = async (text: string) => Number((await app.app.db.commit([{ sql: `pragma ${text}`, params: [] }]))[0]?.rows[0]?.[0]);

@@ -109,7 +109,7 @@ test('damage inside a file is found, and not looked for in a file that is too la
 
 const randomText = (i: number): string => `text ${i} `.repeat(60);
 
-test.skipIf(process.platform === 'win32')("a new database is its owner's alone, also in a folder that is open to all", async () => {
+test("a new database is its owner's alone, also in a folder that is open to all", async () => {
   await using place = await folder();
   chmodSync(place.path, 0o755);
   const db = await openDb({ url: place.url });
