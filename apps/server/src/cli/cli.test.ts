@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
 import { hash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { text } from 'node:stream/consumers';
 import type { AccessToken, LimitsView } from '@synthstack/core';
 import { expect, test, vi } from 'vitest';
 import type { z } from 'zod';
@@ -287,4 +290,12 @@ test('a place where nothing can be stored, a file that is no database, a certifi
   expect(doctor.code).toBe(1);
   expect((JSON.parse(doctor.out) as Checks).checks.at(-1)).toMatchObject({ id: 'database', state: 'failed' });
   expect(bytesOf(here)).toEqual(before);
+});
+
+test('a reader that stops early, as head does, ends a command quietly', async () => {
+  const main = new URL('../main.ts', import.meta.url).pathname;
+  const child = spawn(process.execPath, [main, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+  expect([code, said]).toEqual([0, '']);
 });

@@ -38,6 +38,8 @@ const say = (line: string) => void process.stderr.write(`${line}\n`);
 
 /** @returns the exit code; undefined while the command goes on working */
 export async function runCommand(argv: readonly string[]): Promise<number | undefined> {
+  // `byok users list | head` stops reading early, which is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const words = argv.filter((word) => !word.startsWith('-'));
   const name = Object.keys(commands).find((one) => one === words.slice(0, one.split(' ').length).join(' '));
   const load = name === undefined ? undefined : commands[name];
