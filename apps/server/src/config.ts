@@ -189,8 +189,8 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const before = readText(file, '.env');
   const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
-  // The official SDKs read these too; the agents' clients must never see the operator's values.
-  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC)_/.test(name)) delete process.env[name];
+  // The official SDKs and better-auth read these by themselves; they get what we hand them, and nothing behind our back.
+  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH)_/.test(name)) delete process.env[name];
 
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
