@@ -1,6 +1,7 @@
 /** The bodies of AI requests: each is bounded, and so are all of them together, since they stay in memory until their request is over. */
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@synthstack/core';
+import { chunksOf, tooLarge } from './body.ts';
 import { jsonWeight, maxJsonWeight } from './json-weight.ts';
 
 export interface BodyLimits {
@@ -50,15 +51,6 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
   };
 }
 
-async function* chunksOf(req: IncomingMessage): AsyncGenerator<Buffer> {
-  try {
-    // Leaving the loop must not destroy the socket: the caller is still to be told.
-    yield* req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  } catch (cause) {
-    throw new AppError('request_timeout', 'The client left before its body was there.', { cause });
-  }
-}
-
 /** @throws AppError `invalid_input`: no JSON, or no object */
 export function parseJson(body: Buffer): Record<string, unknown> {
   let json: unknown;
@@ -74,6 +66,5 @@ export function parseJson(body: Buffer): Record<string, unknown> {
   return json as Record<string, unknown>;
 }
 
-const tooLarge = (limitBytes: number) => new AppError('too_large', `The body is larger than ${limitBytes} bytes.`);
 const busy = () =>
   new AppError('busy', 'This server has too many large requests at the moment. Try again shortly.', { retryAfterMs: 1_000 });

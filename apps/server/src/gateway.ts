@@ -34,16 +34,24 @@ export interface Matched {
   path: string;
 }
 
+interface Asked {
+  id: number;
+  target: Target;
+  /** null: there is no such route. */
+  matched: Matched | null;
+  /** Gets the headers that the caller gets. */
+  said: Headers;
+}
+
 export type Gateway = ReturnType<typeof createGateway>;
 
 export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
 
-  async function answer(req: IncomingMessage, res: ServerResponse, id: number, target: Target, said: Headers): Promise<void> {
-    const meant = meantBy(target.pathname, req.headers);
+  async function answer(req: IncomingMessage, res: ServerResponse, { id, target, matched, said }: Asked): Promise<void> {
+    const meant = matched ? null : meantBy(target.pathname, req.headers);
     // Nobody's credential can mend a wrong base URL, and an SDK's user sees only this sentence.
     if (meant) throw new AppError('not_found', baseUrlHint(meant, publicUrl));
-    const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
     const caller = await callers.identify(req.headersDistinct);
     if (!caller.scopes.includes('gateway'))
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
@@ -66,12 +74,12 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
   return {
     async handle(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
       const id = meter.newId();
+      const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
       const startedAt = performance.now();
       let code: string | undefined;
-      /** The headers that the caller got. */
       const said: Headers = {};
       try {
-        await answer(req, res, id, target, said);
+        await answer(req, res, { id, target, matched, said });
       } catch (thrown) {
         const error = toAppError(thrown);
         code = error.code;
@@ -80,12 +88,11 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
         Object.assign(said, error.headers);
         sendError(req, res, error, id, target.pathname);
       }
-      const route = matchRoute(req.method ?? '', target.pathname, req.headers);
       log.info(
         {
           requestId: requestIdOf(id),
-          provider: route?.provider.id,
-          route: route?.route.path,
+          provider: matched?.provider.id,
+          route: matched?.route.path,
           status: res.statusCode,
           keySource: said['x-byok-key-source']?.toString(),
           fallbackReason: said['x-byok-fallback-reason']?.toString(),

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toProblem } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
+import { readText } from '../body.ts';
 import type { Target } from '../target.ts';
 import { appRouter } from './router.ts';
 import { appErrorOf, type Context, type Meta } from './trpc.ts';
@@ -38,8 +39,6 @@ export const doors: readonly Door[] = Object.entries(
   const { status = 200, summary = '' } = def.meta ?? {};
   return [{ method, path, procedure, kind: def.type, status, summary, input: def.inputs[0] ?? null, output: def.output }];
 });
-
-const maxBodyBytes = 64 * 1_024;
 
 /** Answers one REST call. @returns false: there is no such door */
 export async function handleRest(req: IncomingMessage, res: ServerResponse, target: Target, context: Context): Promise<boolean> {
@@ -172,25 +171,6 @@ function wrongField(name: string, sentence: string): AppError {
 }
 
 /** No fault of ours, and nobody reads it. */
-const clientLeft = (cause: unknown) => new AppError('request_timeout', 'The client left before its body was there.', { cause });
-
-async function readText(req: IncomingMessage): Promise<string> {
-  const tooLarge = () => new AppError('too_large', `The body is larger than ${maxBodyBytes} bytes.`);
-  if (Number(req.headers['content-length'] ?? 0) > maxBodyBytes) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      length += chunk.length;
-      if (length > maxBodyBytes) throw tooLarge();
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw req.errored ? clientLeft(error) : error;
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 /** The OpenAPI 3.1 description of all doors. */
 export function openApi(version: string, publicUrl: string): unknown {
   const paths: Record<string, Record<string, unknown>> = {};

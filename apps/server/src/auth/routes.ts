@@ -2,18 +2,12 @@
  * All that answers under /api/auth. What is not in this table does not exist, whatever the library behind it could do; and
  * of a body only what its schema names gets through, so that no column can be set by a field that nobody thought of.
  */
-import { Email, Password } from '@synthstack/core';
+import { Email, nameOf, Password, Timezone } from '@synthstack/core';
 import { z } from 'zod';
 
 const Nothing = z.strictObject({});
 const CurrentPassword = z.string({ error: 'Enter the password.' }).min(1, 'Enter the password.').max(128, 'At most 128 characters.');
-const Name = z
-  .string({ error: 'Enter your name.' })
-  .trim()
-  .min(1, 'Enter your name.')
-  .max(100, 'At most 100 characters.')
-  // PostgreSQL takes no NUL, and nobody's name has a line end in it.
-  .regex(/^\P{Cc}*$/u, 'Leave control characters out.');
+const Name = nameOf('Enter your name.');
 const SessionToken = z.string().regex(/^[\w-]{1,128}$/, 'This is not the token of a session.');
 
 export const SignIn = z.strictObject({ email: Email, password: CurrentPassword, rememberMe: z.boolean().optional() });
@@ -25,7 +19,7 @@ const ChangePassword = z
 const UpdateUser = z
   .strictObject({
     name: Name.optional(),
-    timezone: z.string().max(64).refine(isTimezone, 'Use the name of a time zone such as Europe/Berlin.').nullish(),
+    timezone: Timezone.nullish(),
     locale: z.string().max(35).refine(isLocale, 'Use a language such as en or de-AT.').nullish(),
   })
   .refine((body) => Object.keys(body).length > 0, 'Name what should change: name, timezone or locale.');
@@ -65,14 +59,6 @@ const byName = new Map<string, Route>(authRoutes.map((route) => [`${route.method
 export function routeOf(method: string | undefined, url: string | undefined): Route | null {
   const [path = ''] = (url ?? '').split('?');
   return byName.get(`${method} ${path}`) ?? null;
-}
-
-function isTimezone(name: string): boolean {
-  try {
-    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }));
-  } catch {
-    return false;
-  }
 }
 
 function isLocale(tag: string): boolean {

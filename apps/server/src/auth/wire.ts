@@ -2,8 +2,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, type ErrorCode, toProblem } from '@synthstack/core';
 import { z } from 'zod';
+import { readText } from '../body.ts';
 
-const bodyLimitBytes = 64 * 1024;
 /** What the library may know of a request. Its address comes in a header of our own, which nobody outside can set. */
 const passedOn = ['cookie', 'origin', 'referer', 'user-agent', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'] as const;
 export const addressHeader = 'x-byok-address';
@@ -26,25 +26,6 @@ export function invalidInput(error: z.ZodError): AppError {
   const errors = fieldErrors as Record<string, string[]>;
   const detail = [...formErrors, ...Object.values(errors).flat()][0] ?? 'The input is not valid.';
   return new AppError('invalid_input', detail, { errors });
-}
-
-async function readText(req: IncomingMessage): Promise<string> {
-  const tooLarge = new AppError('too_large', `At most ${bodyLimitBytes} bytes.`);
-  if (Number(req.headers['content-length'] ?? 0) > bodyLimitBytes) throw tooLarge;
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // Leaving the loop early must not destroy the socket: the refusal still has to go out through it.
-  try {
-    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
-      size += (chunk as Buffer).length;
-      if (size > bodyLimitBytes) throw tooLarge;
-      chunks.push(chunk as Buffer);
-    }
-  } catch (error) {
-    // No fault of ours, and nobody reads it.
-    throw req.errored ? new AppError('request_timeout', 'The client left before its body was there.', { cause: error }) : error;
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function parseJson(text: string): unknown {

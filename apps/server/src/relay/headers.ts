@@ -43,10 +43,9 @@ export function downstreamHeaders(headers: Headers, source: KeySource): Record<s
   const passed: Record<string, string | string[]> = {};
   for (const name in headers) {
     const value = headers[name];
-    if (value === undefined || !isSendable(value)) continue;
-    if (down.has(name) || (source === 'user' && (downOnOwnKey.has(name) || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name)))) {
-      passed[name] = value;
-    }
+    const mayPass =
+      down.has(name) || (source === 'user' && (downOnOwnKey.has(name) || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name)));
+    if (mayPass && value !== undefined && isSendable(value)) passed[name] = value;
   }
   return passed;
 }
