@@ -2,13 +2,14 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@synthstack/core';
 
-/** @throws AppError `request_timeout`: the client left, which is no fault of ours, and nobody reads this error */
+/** @throws AppError `request_timeout`: the client is too slow; or it left, and nobody reads this error */
 export async function* chunksOf(req: IncomingMessage): AsyncGenerator<Buffer> {
   try {
     // Leaving the loop must not destroy the socket: the caller is still to be told.
     yield* req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   } catch (cause) {
-    throw new AppError('request_timeout', 'The client left before its body was there.', { cause });
+    // An error of ours: http-connections.ts has lost patience.
+    throw cause instanceof AppError ? cause : new AppError('request_timeout', 'The client left before its body was there.', { cause });
   }
 }
 

@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { Socket } from 'node:net';
 import { AppError, toAppError, UsageRange } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { docsPage, docsStyle } from './api/docs-page.ts';
@@ -14,6 +13,7 @@ import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
 import type { Caller } from './callers.ts';
 import { isMisaddressed } from './gateway.ts';
+import { createConnections } from './http-connections.ts';
 import { loadPages } from './pages.ts';
 import { type Target, targetOf } from './target.ts';
 
@@ -43,7 +43,16 @@ const securityHeaders = {
 /** Hardly a client sends its next request before it has its answer. */
 const mostPipelined = 16;
 
-export function createServer(app: App, webFolder: string): Server {
+/** How long a client may take for the head of a request, and for all of it, in ms; every so often Node looks for those that took longer. */
+export interface Patience {
+  headersTimeout: number;
+  requestTimeout: number;
+  connectionsCheckingInterval: number;
+}
+const usualPatience: Patience = { headersTimeout: 30_000, requestTimeout: 300_000, connectionsCheckingInterval: 10_000 };
+
+export function createServer(app: App, webFolder: string, patience = usualPatience): Server {
+  const connections = createConnections();
   const pages = loadPages(webFolder);
   const spec = openApi(app.config.version, app.config.publicUrl);
   const addressOf = createAddressOf(app.config.trustProxy);
@@ -176,17 +185,10 @@ export function createServer(app: App, webFolder: string): Server {
     }
   }
 
-  /** Answers that a connection waits for, its reader's slowness included. */
-  const waiting = new WeakMap<Socket, number>();
-  const count = (socket: Socket, by: number) => waiting.set(socket, (waiting.get(socket) ?? 0) + by);
-
   const listener = (req: IncomingMessage, res: ServerResponse) => {
-    const { socket } = req;
-    count(socket, 1);
-    res.once('close', () => count(socket, -1));
     // Node takes up all requests of a piece at once, and keeps their answers for whoever does not read them.
-    if ((waiting.get(socket) ?? 0) > mostPipelined) {
-      socket.destroy();
+    if (connections.begin(req, res) > mostPipelined) {
+      req.socket.destroy();
       return;
     }
     handle(req, res).catch((error: unknown) => {
@@ -194,8 +196,8 @@ export function createServer(app: App, webFolder: string): Server {
       res.destroy();
     });
   };
-  const options = { headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000, maxHeaderSize: 32_768 };
+  const options = { ...patience, keepAliveTimeout: 65_000, maxHeaderSize: 32_768 };
   const { certFile, keyFile } = app.config.tls;
-  if (!certFile || !keyFile) return createHttpServer(options, listener);
-  return createHttpsServer({ ...options, cert: readFileSync(certFile), key: readFileSync(keyFile) }, listener);
+  if (!certFile || !keyFile) return connections.watch(createHttpServer(options, listener));
+  return connections.watch(createHttpsServer({ ...options, cert: readFileSync(certFile), key: readFileSync(keyFile) }, listener));
 }
