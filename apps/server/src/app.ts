@@ -111,7 +111,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     log,
     keysOf: (userId) => keys.get(userId, () => vault.sealedOf(userId)),
     platformKey: (provider) => platformKeys.get(provider, () => vault.platformKey(provider)),
-    rules: (tier: TierName) => ({ models: config.platformModels[tier], maxOutput: config.platformMaxOutput[tier] }),
+    rules: (tier: TierName) => ({
+      models: config.platformModels[tier],
+      maxOutput: config.platformMaxOutput[tier],
+      betas: config.platformBetas,
+    }),
+    maxConcurrent: config.maxConcurrentRequests,
     fellBack: (userId, provider: ProviderId, reason) =>
       db
         .commit([

@@ -114,6 +114,11 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   UPSTREAM_IDLE_TIMEOUT_MS: milliseconds,
   UPSTREAM_TOTAL_TIMEOUT_MS: milliseconds,
   BODY_LIMIT_BYTES: { good: ['1024', '33554432'], bad: ['1023', '2000000000', '32MB', '-5'] },
+  PLATFORM_BETA_HEADERS: {
+    good: ['context-1m-2025-08-07', 'assistants=v2, context-1m-2025-08-07'],
+    bad: ['two words', 'line\nbreak', 'quo"te', 'x'.repeat(101)],
+  },
+  MAX_CONCURRENT_REQUESTS: { good: ['1', '200', '100000'], bad: ['0', '-1', '1.5', '100001', 'many'] },
   PLATFORM_MODELS_COMMUNITY: text,
   PLATFORM_MODELS_SUBSCRIBER: text,
   PLATFORM_MODELS_PREMIUM: text,

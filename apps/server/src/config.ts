@@ -102,6 +102,15 @@ const Env = z.object({
       .default(16_384)
       .describe('Largest output on the platform keys, in tokens.'),
   ),
+  PLATFORM_BETA_HEADERS: z
+    .string()
+    .optional()
+    .transform((text) => list(text))
+    .pipe(z.array(z.string().regex(/^[\w.=-]{1,100}$/, 'Comma-separated names of beta features, such as context-1m-2025-08-07.')))
+    .describe('Beta features that may be used on the platform keys, comma-separated.'),
+  MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
+    .default(200)
+    .describe('How many AI requests one person may have under way at a time.'),
   METRICS_TOKEN: z.string().min(16, 'Use 16 characters or more.').optional().describe('No effect in this version.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
@@ -174,6 +183,8 @@ function toConfig(env: z.infer<typeof Env>) {
     bodyLimitBytes: env.BODY_LIMIT_BYTES,
     platformModels: byTier((tier) => perTierEnv[`PLATFORM_MODELS_${tier}`] as string[] | null),
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
+    platformBetas: env.PLATFORM_BETA_HEADERS,
+    maxConcurrentRequests: env.MAX_CONCURRENT_REQUESTS,
     metricsToken: secretOf(env.METRICS_TOKEN),
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),

@@ -10,6 +10,7 @@ import type { Log } from './ports/log.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Provider, Route } from './providers/provider.ts';
 import type { Headers } from './relay/attempt.ts';
+import { formJson, readableForm } from './relay/form.ts';
 import type { Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
 
@@ -58,7 +59,8 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
     if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
     const handle = async (body: Buffer | null) => {
-      const json = matched.route.body === 'json' && body ? parseJson(body) : null;
+      const form = matched.route.body === 'multipart' && body ? await readableForm(body, req.headers['content-type']) : null;
+      const json = matched.route.body === 'json' && body ? parseJson(body) : form && formJson(form);
       if (json) refuseOthersModel(matched, json.model);
       const outlet = httpOutlet(res, {
         ...{ said, clock, stallMs },
@@ -66,7 +68,7 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
         ours: { 'x-byok-request-id': requestIdOf(id) },
       });
       const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
-      await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
+      await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json, form }, outlet);
     };
     await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle, matched.route.body === 'json'));
   }

@@ -36,8 +36,8 @@ export const anthropic: Provider = {
       endsByEvent: true,
     },
     { method: 'POST', path: '/v1/messages/count_tokens', stateless: true, body: 'json', usage: null },
-    { method: 'GET', path: '/v1/models', stateless: true, body: 'none', usage: null },
-    { method: 'GET', path: '/v1/models/{id}', stateless: true, body: 'none', usage: null },
+    { method: 'GET', path: '/v1/models', stateless: true, body: 'none', usage: null, tellsModels: 'all' },
+    { method: 'GET', path: '/v1/models/{id}', stateless: true, body: 'none', usage: null, tellsModels: 'one' },
   ],
   classify,
   classifyEvent(data) {
@@ -57,6 +57,11 @@ export const anthropic: Provider = {
       .sort((a, b) => version(b).localeCompare(version(a), 'en', { numeric: true })),
     ...documentedModels,
   ],
+  modelList: {
+    // The most that a page may hold; without it there are twenty.
+    query: 'limit=1000',
+    page: (data) => ({ data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null }),
+  },
 };
 
 function version(model: string): string {

@@ -42,6 +42,7 @@ export const openai: Provider = {
       .sort((a, b) => Number(b.startsWith('gpt')) - Number(a.startsWith('gpt')) || b.localeCompare(a, 'en', { numeric: true })),
     ...documentedModels,
   ],
+  modelList: { query: '', page: (data) => ({ object: 'list', data }) },
 };
 
 // Routes
@@ -53,6 +54,11 @@ function openaiRoutes(): readonly Route[] {
   const embeddings: UsageReader = { plain: plainUsage, stream: () => mediaStream({}) };
   const images: UsageReader = { plain: (body) => plainUsage(body, imageTokens), stream: () => mediaStream(imageTokens) };
   const audio: UsageReader = { plain: plainUsage, stream: () => mediaStream({}) };
+  // All that there are in version 7.57 of the SDK.
+  const transcriptionFields = [
+    ...['file', 'model', 'language', 'languages', 'prompt', 'keywords', 'response_format', 'temperature', 'stream', 'include'],
+    ...['timestamp_granularities', 'chunking_strategy', 'known_speaker_names', 'known_speaker_references'],
+  ];
   return [
     {
       method: 'POST',
@@ -90,12 +96,13 @@ function openaiRoutes(): readonly Route[] {
       asksForUsage: true,
       endsByEvent: true,
     },
-    { method: 'POST', path: '/v1/moderations', stateless: true, body: 'json', usage: null },
-    { method: 'POST', path: '/v1/images/generations', stateless: true, body: 'json', usage: images },
-    { method: 'POST', path: '/v1/audio/speech', stateless: true, body: 'json', usage: audio },
-    { method: 'POST', path: '/v1/audio/transcriptions', stateless: true, body: 'multipart', usage: audio },
-    { method: 'GET', path: '/v1/models', stateless: true, body: 'none', usage: null },
-    { method: 'GET', path: '/v1/models/{id}', stateless: true, body: 'none', usage: null },
+    { method: 'POST', path: '/v1/moderations', stateless: true, body: 'json', usage: null, defaultModel: 'omni-moderation-latest' },
+    // Of an image, the background is what stands behind it; of speech, the speed is how fast it is spoken.
+    { method: 'POST', path: '/v1/images/generations', stateless: true, body: 'json', usage: images, harmless: ['background'] },
+    { method: 'POST', path: '/v1/audio/speech', stateless: true, body: 'json', usage: audio, harmless: ['speed'] },
+    { method: 'POST', path: '/v1/audio/transcriptions', stateless: true, body: 'multipart', usage: audio, formFields: transcriptionFields },
+    { method: 'GET', path: '/v1/models', stateless: true, body: 'none', usage: null, tellsModels: 'all' },
+    { method: 'GET', path: '/v1/models/{id}', stateless: true, body: 'none', usage: null, tellsModels: 'one' },
   ];
 }
 

@@ -35,7 +35,17 @@ export interface Provider {
   countTokens(text: string, model: string | null): Promise<number>;
   /** Priced text models, for people to look at, best known first. */
   models: readonly string[];
+  modelList: ModelList;
 }
+
+/** The provider's own list of models (`GET /v1/models`), whose entries stand in `data` and have an `id`. */
+export interface ModelList {
+  /** Asks for all of them at once. */
+  query: string;
+  /** The whole list as one page. */
+  page(models: readonly ModelEntry[]): unknown;
+}
+export type ModelEntry = Readonly<Record<string, unknown>> & { id: string };
 
 /**
  * ok: 2xx · bad_key: not authentic · no_credit: authentic, cannot pay · not_allowed: authentic, this is not allowed (401/403) ·
@@ -47,10 +57,13 @@ export type Ask = (request: AskRequest) => Promise<AskAnswer>;
 export interface AskRequest {
   method: 'GET' | 'POST';
   path: string;
+  /** Without the question mark. */
+  query?: string;
   body?: unknown;
 }
 export interface AskAnswer {
   status: number;
+  headers?: Record<string, string | string[]>;
   /** Parsed JSON, or undefined where it was none. */
   body: unknown;
 }
@@ -81,6 +94,14 @@ export interface Route {
   keepsAnswers?: boolean;
   /** A stream of this route is complete with its terminal event; otherwise with its last byte. */
   endsByEvent?: boolean;
+  /** The model that answers where the request names none. */
+  defaultModel?: string;
+  /** Fields that elsewhere stand for state or a higher price, and here for something else. */
+  harmless?: readonly string[];
+  /** The fields of a form that may go out on the platform's key. */
+  formFields?: readonly string[];
+  /** It tells of models, all or one: on the platform's key we answer that ourselves. */
+  tellsModels?: 'all' | 'one';
 }
 
 /** Reads the usage of one route's answers. All of it is lenient: what is not understood is passed over. */

@@ -138,11 +138,13 @@ function upstreamHeaders(headers: Record<string, string>, credential: Record<str
 function collect(resolve: (answer: AskAnswer) => void, reject: (error: AppError) => void) {
   const chunks: Buffer[] = [];
   let status = 0;
+  let headers: AskAnswer['headers'] = {};
   let length = 0;
   let stop = () => {};
   const handler: AnswerHandler = {
-    head(code) {
+    head(code, told) {
       status = code;
+      headers = told;
     },
     data(chunk) {
       length += chunk.length;
@@ -151,10 +153,10 @@ function collect(resolve: (answer: AskAnswer) => void, reject: (error: AppError)
         return;
       }
       stop();
-      resolve({ status, body: undefined });
+      resolve({ status, headers, body: undefined });
     },
     end() {
-      resolve({ status, body: parsed(Buffer.concat(chunks).toString('utf8')) });
+      resolve({ status, headers, body: parsed(Buffer.concat(chunks).toString('utf8')) });
     },
     fail: reject,
   };

@@ -104,6 +104,34 @@ test.each([
   ['tools.0.type', messageJson({ tools: [{ type: 'web_search_20250305', name: 'web_search' }] })],
   ['tools.0.type', messageJson({ tools: [{ type: null, name: 'x' }] })],
   ['tools.0.type', messageJson({ tools: ['web_search'] })],
+  [
+    'input.0.tools.1.type',
+    responseJson({ input: [{ type: 'additional_tools', role: 'developer', tools: [{ type: 'function' }, { type: 'web_search' }] }] }),
+  ],
+  [
+    'input.1.tools.0.type',
+    responseJson({ input: ['Hi', { type: 'tool_search_output', tools: [{ type: 'mcp', server_url: 'https://x.example' }] }] }),
+  ],
+  ['input.0.tools.0.type', responseJson({ input: [{ type: 'additional_tools', tools: ['web_search'] }] })],
+  [
+    'messages.0.content.0.tool.definition.type',
+    messageJson({
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'tool_addition', tool: { type: 'tool_definition', definition: { type: 'web_search_20260318', name: 'web_search' } } },
+          ],
+        },
+      ],
+    }),
+  ],
+  ['thread', messageJson({ thread: { type: 'continue', id: 'thread_1' } })],
+  ['fallbacks', messageJson({ fallbacks: [{ model: 'claude-opus-4-8' }] })],
+  ['diagnostics', messageJson({ diagnostics: { previous_message_id: 'msg_1' } })],
+  ['background', chatJson({ background: 'transparent' })],
+  ['service_tier', messageJson({ service_tier: 'batch' })],
+  ['n', responseJson({ n: 0 })],
   ['web_search_options', chatJson({ web_search_options: {} })],
   ['n', chatJson({ n: 2 })],
   ['n', chatJson({ n: '2' })],
@@ -163,6 +191,31 @@ test.each([
     'what is absent or switched off',
     chatJson({ n: 1, background: false, service_tier: 'auto', tools: null, conversation: null, previous_response_id: null }),
   ],
+  [
+    'tools of the caller that come in the middle',
+    responseJson({
+      input: [
+        {
+          type: 'additional_tools',
+          role: 'developer',
+          tools: [{ type: 'function', name: 'f', parameters: { properties: { tools: {} } } }],
+        },
+        { type: 'function_call_output', call_id: 'c', output: '{"tools":[{"type":"web_search"}]}' },
+      ],
+    }),
+  ],
+  [
+    'a tool of the caller that is added later',
+    messageJson({
+      messages: [
+        {
+          role: 'user',
+          content: [{ type: 'tool_addition', tool: { type: 'tool_definition', definition: { name: 'f', input_schema: {} } } }],
+        },
+      ],
+    }),
+  ],
+  ['diagnostics without a former answer', messageJson({ diagnostics: { previous_message_id: null } })],
   ['the standard service tier', messageJson({ service_tier: 'standard_only' })],
 ])('%s passes', (_, json) => {
   const provider = String(json.model).startsWith('claude') ? anthropic : openai;
@@ -215,6 +268,43 @@ test('a stream is asked for its usage, and its other options stay', () => {
   expect(sent(openai, chat, chatJson({})).json).not.toHaveProperty('stream_options');
   expect(sent(openai, responses, responseJson({ stream: true })).json).not.toHaveProperty('stream_options');
   expect(sent(anthropic, messages, messageJson({ stream: true })).json).not.toHaveProperty('stream_options');
+});
+
+test.each([
+  ['none', undefined, 'omni-moderation-latest'],
+  ['null', null, 'omni-moderation-latest'],
+  ['the older one', 'text-moderation-latest', 'text-moderation-latest'],
+])('moderations are free, and go out by default: with the model %s', (_, model, expected) => {
+  const moderations = routeOf(openai, '/v1/moderations');
+  expect(sent(openai, moderations, { input: 'Hi', ...(model !== undefined && { model }) })).toEqual({
+    json: { input: 'Hi', model: expected },
+    capped: null,
+  });
+});
+
+test("an operator's list holds for moderations too, named or not", () => {
+  const some = { models: ['gpt-4o-mini'], maxOutput: 100 };
+  const act = (json: Record<string, unknown>, rules: GateRules) =>
+    refusal(() => gate(openai, routeOf(openai, '/v1/moderations'), json, rules)).code;
+  expect(act({ input: 'Hi' }, some)).toBe('model_not_allowed');
+  expect(act({ input: 'Hi' }, { ...some, models: ['omni-moderation-latest'] })).toBe('none');
+  expect(act({ input: 'Hi', model: 'gpt-4o' }, { ...some, models: ['omni-moderation-latest'] })).toBe('model_not_allowed');
+});
+
+test('a field that means something else on a route passes there, and only there', () => {
+  const images = routeOf(openai, '/v1/images/generations');
+  const speech = routeOf(openai, '/v1/audio/speech');
+  const image = { model: 'gpt-image-1', prompt: 'A cat', background: 'transparent' };
+  const spoken = { model: 'gpt-4o-mini-tts', input: 'Hi', voice: 'alloy', speed: 1.5 };
+  expect(sent(openai, images, image).json).toEqual(image);
+  expect(sent(openai, speech, spoken).json).toEqual(spoken);
+  for (const [route, json, field] of [
+    [images, { ...image, speed: 'fast' }, 'speed'],
+    [images, { ...image, n: 2 }, 'n'],
+    [speech, { ...spoken, background: true }, 'background'],
+  ] as const) {
+    expect(refusal(() => gate(openai, route, json, everything))).toMatchObject({ code: 'field_not_allowed', fields: [field] });
+  }
 });
 
 test('a body that is nested without end is refused, and ends nothing, wherever the nest is', () => {

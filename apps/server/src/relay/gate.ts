@@ -22,9 +22,11 @@ type Json = Record<string, unknown>;
 
 /** @throws AppError `model_not_allowed`, `field_not_allowed`, `invalid_input` */
 export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json, rules: GateRules): Gated {
-  checkModel(provider, json.model, rules);
+  const model = json.model ?? route.defaultModel;
+  checkModel(provider, model, rules);
   for (const [field, mistake] of Object.entries(forbidden)) {
-    if (json[field] !== undefined && json[field] !== null && mistake(json[field])) throw notAllowed(field);
+    if (json[field] === undefined || json[field] === null || route.harmless?.includes(field)) continue;
+    if (mistake(json[field])) throw notAllowed(field);
   }
   if (isObject(json.prompt) && json.prompt.id !== undefined) throw notAllowed('prompt.id');
   checkTools(json.tools);
@@ -32,7 +34,7 @@ export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json
   const inside = findStored(json);
   if (inside) throw notAllowed(inside);
 
-  const body: Json = { ...json };
+  const body: Json = { ...json, model };
   if (route.asksForUsage && body.stream === true)
     body.stream_options = { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true };
   if (route.keepsAnswers) body.store = false;
@@ -40,10 +42,15 @@ export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json
   return { body: Buffer.from(JSON.stringify(body)), capped };
 }
 
-function checkModel(provider: Pick<Provider, 'price'>, model: unknown, rules: GateRules): void {
+/** Whether a tier may use a model on the platform's key: one of its list, else any with a known price (which may be nothing, as for moderations). */
+export function mayUse(provider: Pick<Provider, 'price'>, model: string, { models }: Pick<GateRules, 'models'>): boolean {
+  return models ? models.includes(model) : provider.price(model) !== null;
+}
+
+/** @throws AppError `model_not_allowed`, `invalid_input` */
+export function checkModel(provider: Pick<Provider, 'price'>, model: unknown, rules: GateRules): void {
   if (typeof model !== 'string') throw invalid('model', 'Name a model.');
-  const allowed = rules.models ? rules.models.includes(model) : provider.price(model) !== null;
-  if (allowed) return;
+  if (mayUse(provider, model, rules)) return;
   const which = rules.models ? `These are: ${rules.models.join(', ')}.` : 'All models with a public price are.';
   throw new AppError('model_not_allowed', `The model is not available on the platform's key. ${which} With your own key you can use any.`);
 }
@@ -63,16 +70,23 @@ const forbidden: Record<string, (value: unknown) => boolean> = {
   service_tier: (value) => value !== 'auto' && value !== 'default' && value !== 'standard_only',
   speed: () => true,
   inference_geo: () => true,
+  thread: () => true,
+  // Another model may answer then, which nobody has looked up in the tier's list.
+  fallbacks: () => true,
+  // The id of a former answer, whose prompt is compared with this one.
+  diagnostics: (value) => isObject(value) && value.previous_message_id !== undefined && value.previous_message_id !== null,
 };
 
-/** Only tools that the caller runs. Anthropic's own kind has no type or `custom`, OpenAI's `function` or `custom`; all else runs at the provider. */
 function checkTools(tools: unknown): void {
   if (tools === undefined || tools === null) return;
   if (!Array.isArray(tools)) throw invalid('tools', 'Send a list.');
-  tools.forEach((tool, i) => {
-    const type = isObject(tool) ? tool.type : null;
-    if (type !== undefined && type !== 'function' && type !== 'custom') throw notAllowed(`tools.${i}.type`);
-  });
+  const at = tools.findIndex((tool) => !isPlainTool(tool));
+  if (at >= 0) throw notAllowed(`tools.${at}.type`);
+}
+
+/** A tool that the caller runs. Anthropic's own kind has no type or `custom`, OpenAI's `function` or `custom`; all else runs at the provider. */
+function isPlainTool(tool: unknown): boolean {
+  return isObject(tool) && (tool.type === undefined || tool.type === 'function' || tool.type === 'custom');
 }
 
 /** References that bear no name: an input item that is only an id, whose `type` may be left out, and the sound of a former answer. */
@@ -97,7 +111,10 @@ function checkDepth(value: unknown, depth: number): void {
   if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) checkDepth(item, depth + 1);
 }
 
-/** The path of the first reference to something stored at the provider: a `file_id`, or an item of a former response. Content may nest it. */
+/**
+ * The path of the first reference to something stored at the provider (a `file_id`, an item of a former response), or of a tool that
+ * runs there and is not declared in `tools` but in the middle of the conversation. Content may nest both.
+ */
 function findStored(value: unknown, path = '', depth = 0): string | null {
   if (depth > maxDepth) throw invalid('body', `It is nested deeper than ${maxDepth} levels.`);
   if (Array.isArray(value)) {
@@ -107,6 +124,8 @@ function findStored(value: unknown, path = '', depth = 0): string | null {
     }
   } else if (isObject(value)) {
     if (value.type === 'item_reference') return `${path}type`;
+    const tool = findTool(value, path);
+    if (tool) return tool;
     for (const [name, item] of Object.entries(value)) {
       // A schema may describe a field of that name: there it stands before an object, never before an id.
       if (name === 'file_id' && item !== null && !isObject(item)) return `${path}file_id`;
@@ -122,6 +141,14 @@ function findStored(value: unknown, path = '', depth = 0): string | null {
   return null;
 }
 
+/** OpenAI's items `additional_tools` and `tool_search_output` hold a list of tools, Anthropic's `tool_definition` one. */
+function findTool(value: Json, path: string): string | null {
+  if (value.type === 'tool_definition') return isPlainTool(value.definition) ? null : `${path}definition.type`;
+  if (!Array.isArray(value.tools) || (value.type !== 'additional_tools' && value.type !== 'tool_search_output')) return null;
+  const at = value.tools.findIndex((tool) => !isPlainTool(tool));
+  return at < 0 ? null : `${path}tools.${at}.type`;
+}
+
 function capOutput(body: Json, fields: readonly string[], maxOutput: number): number | null {
   const thinking = isObject(body.thinking) ? body.thinking.budget_tokens : undefined;
   if (typeof thinking === 'number' && thinking >= maxOutput)
@@ -135,11 +162,11 @@ function capOutput(body: Json, fields: readonly string[], maxOutput: number): nu
   return dear.length > 0 || given.length === 0 ? maxOutput : null;
 }
 
-function invalid(field: string, sentence: string): AppError {
+export function invalid(field: string, sentence: string): AppError {
   return new AppError('invalid_input', `${field}: ${sentence}`, { errors: { [field]: [sentence] } });
 }
 
-function notAllowed(field: string): AppError {
+export function notAllowed(field: string): AppError {
   return new AppError(
     'field_not_allowed',
     `${field}: this is not possible on the platform's key, which all users share. Leave it out, or use your own key.`,

@@ -36,7 +36,7 @@ const neverUp = {
 };
 
 test('on a key of their own, the client keeps its organisation and its beta features', () => {
-  expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'user')).toEqual(fromClient);
+  expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'user', [])).toEqual(fromClient);
 });
 
 test("on the platform's key, nothing passes through which users could meet", () => {
@@ -49,7 +49,23 @@ test("on the platform's key, nothing passes through which users could meet", () 
     'idempotency-key': _f,
     ...rest
   } = fromClient;
-  expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'platform')).toEqual(rest);
+  expect(upstreamHeaders({ ...fromClient, ...neverUp }, 'platform', [])).toEqual(rest);
+});
+
+test.each<[given: string, named: string[], passes: string | undefined]>([
+  ['context-1m-2025-08-07', [], undefined],
+  ['context-1m-2025-08-07', ['context-1m-2025-08-07'], 'context-1m-2025-08-07'],
+  ['files-api-2025-04-14', ['context-1m-2025-08-07'], undefined],
+  ['files-api-2025-04-14, context-1m-2025-08-07,, x', ['context-1m-2025-08-07', 'x'], 'context-1m-2025-08-07,x'],
+  ['context-1m-2025-08-07-more', ['context-1m-2025-08-07'], undefined],
+  ['context-1m', ['context-1m-2025-08-07'], undefined],
+  ['Context-1m-2025-08-07', ['context-1m-2025-08-07'], undefined],
+  ['', ['context-1m-2025-08-07'], undefined],
+])('of the beta features "%s", with %j named by the operator, the platform\'s key lets pass %s', (given, named, passes) => {
+  for (const header of ['anthropic-beta', 'openai-beta']) {
+    expect(upstreamHeaders({ [header]: given }, 'platform', named)[header]).toBe(passes);
+    expect(upstreamHeaders({ [header]: given }, 'user', named)[header]).toBe(given);
+  }
 });
 
 const fromProvider = {
@@ -100,7 +116,7 @@ test('no other header passes, whatever its name', () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[a-z][a-z0-9-]{0,30}$/), (name) => {
       const isListed = name in fromClient || name.startsWith('x-stainless-');
-      expect(Object.keys(upstreamHeaders({ [name]: 'v' }, 'user'))).toEqual(isListed ? [name] : []);
+      expect(Object.keys(upstreamHeaders({ [name]: 'v' }, 'user', []))).toEqual(isListed ? [name] : []);
       const isKnown = name in fromProvider || name in aboutTheAccount || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name);
       expect(Object.keys(downstreamHeaders({ [name]: 'v' }, 'user'))).toEqual(isKnown ? [name] : []);
     }),

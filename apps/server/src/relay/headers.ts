@@ -4,18 +4,13 @@ import type { KeySource } from '@synthstack/core';
 type Headers = Record<string, string | string[] | undefined>;
 
 const up = new Set(['content-type', 'accept', 'user-agent', 'anthropic-version', 'x-client-request-id']);
+/** Comma-separated. On the platform's key only those pass that the operator has named. */
+const betas = ['anthropic-beta', 'openai-beta'];
 /**
  * On the platform's key, which all users share, they could meet through these: beta features may keep state, and a provider may give
  * the answer to one idempotency key to whoever sends it again.
  */
-const upOnOwnKey = new Set([
-  'openai-organization',
-  'openai-project',
-  'anthropic-workspace-id',
-  'anthropic-beta',
-  'openai-beta',
-  'idempotency-key',
-]);
+const upOnOwnKey = new Set(['openai-organization', 'openai-project', 'anthropic-workspace-id', 'idempotency-key', ...betas]);
 const down = new Set([
   'content-type',
   'content-encoding',
@@ -27,15 +22,28 @@ const down = new Set([
 ]);
 const downOnOwnKey = new Set(['request-id', 'x-request-id', 'anthropic-organization-id', 'anthropic-workspace-id']);
 
-/** What of a client's headers goes to the provider. */
-export function upstreamHeaders(headers: Headers, source: KeySource): Record<string, string> {
+/**
+ * What of a client's headers goes to the provider.
+ * @param platformBetas  the beta features that may be used on the platform's key
+ */
+export function upstreamHeaders(headers: Headers, source: KeySource, platformBetas: readonly string[]): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
     if (typeof value !== 'string') continue;
     if (up.has(name) || name.startsWith('x-stainless-') || (source === 'user' && upOnOwnKey.has(name))) passed[name] = value;
+    if (source === 'platform' && betas.includes(name)) {
+      const named = namedOf(value, platformBetas);
+      if (named !== '') passed[name] = named;
+    }
   }
   return passed;
+}
+
+function namedOf(value: string, platformBetas: readonly string[]): string {
+  if (platformBetas.length === 0) return '';
+  const given = value.split(',').map((one) => one.trim());
+  return given.filter((one) => platformBetas.includes(one)).join(',');
 }
 
 /** What of a provider's headers comes to the client. On the platform's key nothing that names the operator's account or its limits. */

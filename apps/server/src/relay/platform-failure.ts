@@ -4,7 +4,11 @@ import type { Provider } from '../providers/provider.ts';
 import type { Headers, Refusal } from './attempt.ts';
 
 /** @param refusal  null: the key could not even be opened */
-export function platformFailure(provider: Pick<Provider, 'name'>, refusal: Refusal | null, nowMs: number): AppError {
+export function platformFailure(
+  provider: Pick<Provider, 'name'>,
+  refusal: Pick<Refusal, 'outcome' | 'status' | 'headers'> | null,
+  nowMs: number,
+): AppError {
   switch (refusal?.outcome) {
     case 'rate_limited':
       return new AppError(

@@ -2,7 +2,7 @@
  * One AI request, whoever asks: choose -> record -> attempts -> settle. It keeps two promises: no byte of an answer leaves before
  * its request is on disk, and no answer ends before its usage is on disk.
  */
-import { AppError, type FallbackReason, type KeySource, type ProviderId, type TierName, toAppError } from '@synthstack/core';
+import { AppError, type FallbackReason, type ProviderId, type TierName, toAppError } from '@synthstack/core';
 import type { Limits } from '../limits.ts';
 import type { Meter } from '../meter.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -14,12 +14,14 @@ import type { Vault } from '../vault.ts';
 import type { StoredKey, UsableKey } from '../vault-rows.ts';
 import { type Answer, type Call, call, type Refusal } from './attempt.ts';
 import { type Attempt, choose } from './choose.ts';
+import { createConcurrency } from './concurrency.ts';
 import { deliverBytes } from './deliver-bytes.ts';
 import { deliverEvents } from './deliver-events.ts';
-import { type GateRules, gate } from './gate.ts';
 import { downstreamHeaders, upstreamHeaders } from './headers.ts';
 import { clientLeft, createJourney, type Journey } from './journey.ts';
 import { platformFailure } from './platform-failure.ts';
+import { createPlatformModels } from './platform-models.ts';
+import { type PlatformRules, platformRequest } from './platform-request.ts';
 import { type AiRequest, asksForUsage, type Outlet } from './request.ts';
 import { askForUsage } from './splice.ts';
 
@@ -35,7 +37,9 @@ export interface RelayParts {
   limits: Limits;
   clock: Clock;
   log: Log;
-  rules(tier: TierName): GateRules;
+  rules(tier: TierName): PlatformRules;
+  /** How many requests one person may have under way. */
+  maxConcurrent: number;
   /** Tells the owner that the platform's key was used in place of their own. */
   fellBack(userId: string, provider: ProviderId, reason: FallbackReason): Promise<void>;
 }
@@ -54,17 +58,28 @@ export type Relay = ReturnType<typeof createRelay>;
 
 export function createRelay(parts: RelayParts) {
   const { vault, clock, sender } = parts;
+  const concurrency = createConcurrency(parts.maxConcurrent);
+  const platformModels = createPlatformModels(parts);
 
   /**
    * Answers through `outlet`, once all of it is settled.
    * @throws AppError for all that goes wrong before the answer's first byte; its headers say which key was tried
    */
   async function handle(request: AiRequest, outlet: Outlet): Promise<void> {
+    const leave = concurrency.enter(request.caller.userId);
+    try {
+      await admitted(request, outlet);
+    } finally {
+      leave();
+    }
+  }
+
+  async function admitted(request: AiRequest, outlet: Outlet): Promise<void> {
     const { provider, route, caller } = request;
     const keys = (await parts.keysOf(caller.userId)).filter((key) => key.provider === provider.id);
     // These are never lent, so nobody else would notice and tell their owner.
     for (const key of keys) if (key.status === 'unreadable' && caller.byok) await vault.report(key, 'unreadable');
-    const platformKey = route.stateless && route.body === 'json' ? await parts.platformKey(provider.id) : null;
+    const platformKey = route.stateless ? await parts.platformKey(provider.id) : null;
     const choice = choose({ provider, keys, byok: caller.byok, platform: platformKey !== null, nowMs: clock.now() });
     const journey = createJourney(request, parts, choice.reason);
     try {
@@ -78,6 +93,7 @@ export function createRelay(parts: RelayParts) {
     const { request, journey } = way;
     for (const [i, attempt] of attempts.entries()) {
       const mayFallBack = i + 1 < attempts.length;
+      if (attempt.source === 'platform' && request.route.tellsModels) return tellModels(way);
       const ready = attempt.source === 'user' ? await prepareOwn(request, journey, attempt) : await preparePlatform(request, journey);
       const started = ready && (await dispatch(way, ready));
       if (started) {
@@ -104,19 +120,18 @@ export function createRelay(parts: RelayParts) {
     journey.onOwnKey(key.id);
     const { body, json } = request;
     const ask = request.route.asksForUsage && json?.stream === true && !asksForUsage(json);
-    return { key, request: upstream(request, 'user', body && json && ask ? askForUsage(body, json) : body) };
+    return { key, request: upstream(request, body && json && ask ? askForUsage(body, json) : body) };
   }
 
   /** The platform's key: through the gate, with a place in the limits. @throws AppError */
   async function preparePlatform(request: AiRequest, journey: Journey): Promise<Ready> {
-    const { provider, route, json, caller } = request;
     journey.onPlatformKey();
-    const key = await parts.platformKey(provider.id);
-    if (!key) throw new AppError('platform_unavailable', `This server has no ${provider.name} key at the moment.`);
-    const gated = json ? gate(provider, route, json, parts.rules(caller.tier)) : null;
-    journey.cappedAt(gated?.capped ?? null);
+    const key = await parts.platformKey(request.provider.id);
+    if (!key) throw new AppError('platform_unavailable', `This server has no ${request.provider.name} key at the moment.`);
+    const gated = platformRequest(request, parts.rules(request.caller.tier));
+    journey.cappedAt(gated.capped);
     await journey.takePlace(clock.now());
-    return { key, request: upstream(request, 'platform', gated?.body ?? null) };
+    return { key, request: gated.request };
   }
 
   /**
@@ -195,6 +210,17 @@ export function createRelay(parts: RelayParts) {
     outlet.end(refusal.body);
   }
 
+  /** Asking which models there are is no AI request: it takes no place in the limits and leaves no row. */
+  async function tellModels({ request, outlet, journey }: Way): Promise<void> {
+    const { provider, caller } = request;
+    journey.onPlatformKey();
+    const body = await platformModels.answer(request, parts.rules(caller.tier));
+    if (outlet.gone) return;
+    if (journey.reason) await parts.fellBack(caller.userId, provider.id, journey.reason);
+    outlet.head(200, { 'content-type': 'application/json', ...journey.headers() });
+    outlet.end(body);
+  }
+
   async function refusePlatform(way: Way, refusal: Refusal): Promise<void> {
     if (refusal.outcome === 'refused') return returnRefusal(way, refusal);
     await way.journey.giveBack();
@@ -208,14 +234,9 @@ export function createRelay(parts: RelayParts) {
 const refusedOnOwn: ReadonlySet<Outcome> = new Set(['bad_key', 'no_credit']);
 const refusedOnPlatform: ReadonlySet<Outcome> = new Set(['bad_key', 'no_credit', 'not_allowed', 'rate_limited', 'down']);
 
-function upstream(request: AiRequest, source: KeySource, body: Buffer | null): UpstreamRequest {
-  return {
-    method: request.route.method,
-    path: request.path,
-    ...(source === 'user' && request.query && { query: request.query }),
-    headers: upstreamHeaders(request.headers, source),
-    body,
-  };
+/** On the user's own key. */
+function upstream({ route, path, query, headers }: AiRequest, body: Buffer | null): UpstreamRequest {
+  return { method: route.method, path, ...(query && { query }), headers: upstreamHeaders(headers, 'user', []), body };
 }
 
 function reasonOf(refusal: Refusal): FallbackReason | null {

@@ -2,6 +2,7 @@
 import type { TierName } from '@synthstack/core';
 import type { Provider, Route } from '../providers/provider.ts';
 import type { Headers } from './attempt.ts';
+import type { Form } from './form.ts';
 
 export interface AiRequest {
   id: number;
@@ -14,8 +15,10 @@ export interface AiRequest {
   /** The client's, in lower case. */
   headers: Record<string, string | string[] | undefined>;
   body: Buffer | null;
-  /** The body, where it is JSON. */
+  /** The body, where it is JSON; of a form, its text fields. */
   json: Record<string, unknown> | null;
+  /** The body, where it is a form that can be read. */
+  form?: Form | null;
 }
 
 /** Where the answer goes: an HTTP response, or an agent in process. */
