@@ -42,6 +42,8 @@ export const openai: Provider = {
       .sort((a, b) => Number(b.startsWith('gpt')) - Number(a.startsWith('gpt')) || b.localeCompare(a, 'en', { numeric: true })),
     ...documentedModels,
   ],
+  // The name of a trained model holds that of its owner.
+  privateModel: /^ft:|:ft-/,
   modelList: { query: '', page: (data) => ({ object: 'list', data }) },
 };
 

@@ -36,6 +36,8 @@ export interface Provider {
   /** Priced text models, for people to look at, best known first. */
   models: readonly string[];
   modelList: ModelList;
+  /** Models that belong to one account, such as what it has trained: on the platform's key only those that the operator names. */
+  privateModel?: RegExp;
 }
 
 /** The provider's own list of models (`GET /v1/models`), whose entries stand in `data` and have an `id`. */

@@ -6,8 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { MIMEType } from 'node:util';
 import { Busboy } from '@fastify/busboy';
 import { AppError } from '@synthstack/core';
-import type { Provider, Route } from '../providers/provider.ts';
-import { checkModel, type GateRules, invalid, notAllowed } from './gate.ts';
+import type { Route } from '../providers/provider.ts';
+import { checkModel, type GateRules, invalid, notAllowed, type Priced } from './gate.ts';
 
 export interface Form {
   fields: { name: string; value: string }[];
@@ -73,7 +73,7 @@ export function formJson({ fields }: Form): Record<string, unknown> {
  * @param form  null: it could not be read
  * @throws AppError `model_not_allowed`, `field_not_allowed`, `invalid_input`
  */
-export function gateForm(provider: Pick<Provider, 'price'>, route: Route, form: Form | null, rules: GateRules): GatedForm {
+export function gateForm(provider: Priced, route: Route, form: Form | null, rules: GateRules): GatedForm {
   if (!form) throw invalid('body', malformed);
   const seen = new Set<string>();
   for (const { name } of [...form.fields, ...form.files]) {

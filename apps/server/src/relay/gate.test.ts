@@ -245,6 +245,11 @@ test('models: those with a price, or those that the operator lists', () => {
   expect(ask('gpt-4o-mini', everything).code).toBe('none');
   expect(ask('a-model-of-nobody', everything).code).toBe('model_not_allowed');
   expect(ask('claude-haiku-4-5', everything).code).toBe('model_not_allowed');
+  // It has a price, and is the operator's own.
+  const trained = 'ft:gpt-4o-mini-2024-07-18:acme::abc123';
+  expect(openai.price(trained)).not.toBeNull();
+  expect(ask(trained, everything).code).toBe('model_not_allowed');
+  expect(ask(trained, { ...everything, models: [trained] }).code).toBe('none');
   const some = { models: ['gpt-4o-mini', 'a-model-of-nobody'], maxOutput: 100 };
   expect(ask('a-model-of-nobody', some).code).toBe('none');
   expect(ask('gpt-4o', some)).toMatchObject({ code: 'model_not_allowed', message: expect.stringContaining('gpt-4o-mini') });

@@ -6,11 +6,13 @@ import { AppError } from '@synthstack/core';
 import type { Provider, Route } from '../providers/provider.ts';
 
 export interface GateRules {
-  /** Allowed model ids; null: all models with a known price. */
+  /** Allowed model ids; null: all public models with a known price. */
   models: readonly string[] | null;
   /** Largest output in tokens. */
   maxOutput: number;
 }
+
+export type Priced = Pick<Provider, 'price' | 'privateModel'>;
 
 export interface Gated {
   body: Buffer;
@@ -21,7 +23,7 @@ export interface Gated {
 type Json = Record<string, unknown>;
 
 /** @throws AppError `model_not_allowed`, `field_not_allowed`, `invalid_input` */
-export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json, rules: GateRules): Gated {
+export function gate(provider: Priced, route: Route, json: Json, rules: GateRules): Gated {
   const model = json.model ?? route.defaultModel;
   checkModel(provider, model, rules);
   for (const [field, mistake] of Object.entries(forbidden)) {
@@ -43,12 +45,12 @@ export function gate(provider: Pick<Provider, 'price'>, route: Route, json: Json
 }
 
 /** Whether a tier may use a model on the platform's key: one of its list, else any with a known price (which may be nothing, as for moderations). */
-export function mayUse(provider: Pick<Provider, 'price'>, model: string, { models }: Pick<GateRules, 'models'>): boolean {
-  return models ? models.includes(model) : provider.price(model) !== null;
+export function mayUse(provider: Priced, model: string, { models }: Pick<GateRules, 'models'>): boolean {
+  return models ? models.includes(model) : provider.price(model) !== null && !provider.privateModel?.test(model);
 }
 
 /** @throws AppError `model_not_allowed`, `invalid_input` */
-export function checkModel(provider: Pick<Provider, 'price'>, model: unknown, rules: GateRules): void {
+export function checkModel(provider: Priced, model: unknown, rules: GateRules): void {
   if (typeof model !== 'string') throw invalid('model', 'Name a model.');
   if (mayUse(provider, model, rules)) return;
   const which = rules.models ? `These are: ${rules.models.join(', ')}.` : 'All models with a public price are.';

@@ -120,6 +120,19 @@ test('the list is that of the provider, in its shape, without the models that ha
   expect(askedFor(app, 'anthropic')).toMatchObject([{ query: 'limit=1000' }]);
 });
 
+test("the operator's own trained models, whose names say whose they are, are in no list", async () => {
+  await using app = await testApp({ platform });
+  const who = await app.person({ tier: 'community' });
+  const data = ['gpt-4o-mini', 'ft:gpt-4o-mini-2024-07-18:acme::abc123', 'ft:gpt-3.5-turbo-0125:acme::x'].map((id) => ({
+    id,
+    object: 'model',
+  }));
+  app.provider.next({ status: 200, body: { object: 'list', data } }, { path: '/v1/models' });
+  expect((await listOf(app, who, 'openai')).body).toEqual({ object: 'list', data: data.slice(0, 1) });
+  const { res, body } = await listOf(app, who, 'openai', '/v1/models/ft:gpt-3.5-turbo-0125:acme::x');
+  expect([res.status, codeIn('openai', JSON.stringify(body))]).toEqual([404, 'not_found']);
+});
+
 test('the official clients read both lists, and one model of each', async () => {
   await using app = await testApp({ platform });
   const who = await app.person({ tier: 'community' });
