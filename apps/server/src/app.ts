@@ -13,6 +13,7 @@ import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
+import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createPlans } from './plans.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
@@ -94,9 +95,10 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
   const boot = await startBoot({ db, clock });
-  const meter = createMeter({ db, clock, boot, price: (provider, model) => providerOf(provider).price(model) });
+  const meter = createMeter({ db, clock, boot, price: (provider, model, atMs) => providerOf(provider).price(model, atMs) });
+  const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
-  const limits = createLimits({ counters: createMemoryCounters(clock) });
+  const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
 
   const callers = createCallers({ db, clock, tokens, auth, plans });
@@ -106,6 +108,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     sender,
     vault,
     meter,
+    metrics,
     limits,
     clock,
     log,
@@ -129,6 +132,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     callers,
     relay,
     meter,
+    metrics,
     log,
     bodyLimitBytes: config.bodyLimitBytes,
     publicUrl: config.publicUrl,
@@ -136,6 +140,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     clock,
     stallMs: config.timeouts.idleMs,
   });
+  metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);
 
   let ticking = Promise.resolve();
   let cancel = clock.after(recheckEveryMs, tick);
@@ -164,6 +169,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     ...modules,
     boot,
     meter,
+    metrics,
     limits,
     callers,
     relay,

@@ -1,10 +1,12 @@
 /** The HTTP framing of /v1/*: exact routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
+import { AppError, type KeySource, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import type { Callers } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
+import { endingOf } from './gateway-ending.ts';
 import { httpOutlet, shapedHeaders } from './gateway-outlet.ts';
-import { type Meter, requestIdOf } from './meter.ts';
+import { type Meter, requestIdOf, type Settled } from './meter.ts';
+import type { Metrics } from './metrics.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import { allProviders } from './providers/catalog.ts';
@@ -17,6 +19,7 @@ export interface GatewayParts {
   callers: Pick<Callers, 'identify'>;
   relay: Relay;
   meter: Pick<Meter, 'newId'>;
+  metrics: Pick<Metrics, 'began' | 'streaming' | 'ended'>;
   log: Log;
   bodyLimitBytes: number;
   /** Where SDKs reach this server, for those that have it wrong. */
@@ -41,14 +44,20 @@ interface Asked {
   matched: Matched | null;
   /** Gets the headers that the caller gets. */
   said: Headers;
+  /** What the body asks for, once it is read. */
+  model: string | null;
+  streamed: boolean;
+  /** What its row says, once that is closed. */
+  settled: Settled | null;
 }
 
 export type Gateway = ReturnType<typeof createGateway>;
 
-export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
+export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
 
-  async function answer(req: IncomingMessage, res: ServerResponse, { id, target, matched, said }: Asked): Promise<void> {
+  async function answer(req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void> {
+    const { id, target, matched, said } = asked;
     const meant = matched ? null : meantBy(target.pathname, req.headers);
     // Nobody's credential can mend a wrong base URL, and an SDK's user sees only this sentence.
     if (meant) throw new AppError('not_found', baseUrlHint(meant, publicUrl));
@@ -59,48 +68,85 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
     const handle = async (body: Buffer | null) => {
       const json = matched.route.body === 'json' && body ? parseJson(body) : null;
+      if (json) note(asked, json);
       if (json) refuseOthersModel(matched, json.model);
       const outlet = httpOutlet(res, {
         ...{ said, clock, stallMs },
         anthropic: matched.provider.errorShape === 'anthropic',
         ours: { 'x-byok-request-id': requestIdOf(id) },
       });
+      const settled = (row: Settled) => {
+        asked.settled = row;
+      };
       const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
-      await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json }, outlet);
+      await relay.handle(
+        { ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json, settled },
+        outlet,
+      );
     };
     await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle, matched.route.body === 'json'));
   }
 
+  function note(asked: Asked, json: Record<string, unknown>): void {
+    if (typeof json.model === 'string') asked.model = json.model;
+    asked.streamed = json.stream === true;
+    if (asked.streamed) metrics.streaming();
+  }
+
+  /** Its line in the log and its place in the metrics: every request has them once, however it ended. */
+  function finish(
+    res: ServerResponse,
+    { id, matched, said, model, streamed, settled }: Asked,
+    error: AppError | null,
+    durationMs: number,
+  ): void {
+    const source = (said['x-byok-key-source'] as KeySource | undefined) ?? null;
+    const fallbackReason = said['x-byok-fallback-reason']?.toString();
+    const { status, outcome, code } = endingOf(res, settled, error);
+    metrics.ended({ matched, model, source, fallbackReason: fallbackReason ?? null, outcome, code, durationMs, streamed, settled });
+    const named = settled?.model ?? model;
+    log.info(
+      {
+        requestId: requestIdOf(id),
+        provider: matched?.provider.id,
+        route: matched?.route.path,
+        model: named === null ? undefined : printable(named),
+        streamed,
+        status,
+        keySource: source ?? undefined,
+        fallbackReason,
+        code: outcome === 'ok' ? undefined : outcome,
+        inputTokens: settled?.inputTokens ?? undefined,
+        outputTokens: settled?.outputTokens ?? undefined,
+        estimated: settled?.estimated || undefined,
+        ms: Math.round(durationMs),
+      },
+      'request',
+    );
+  }
+
   return {
+    /** Bytes of request bodies in memory, and what they weigh once parsed. */
+    bodyBytes: (): number => bodies.inFlight,
+
     async handle(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
       const id = meter.newId();
       const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
       const startedAt = performance.now();
-      let code: string | undefined;
-      const said: Headers = {};
+      const asked: Asked = { id, target, matched, said: {}, model: null, streamed: false, settled: null };
+      let error: AppError | null = null;
+      metrics.began();
       try {
-        await answer(req, res, { id, target, matched, said });
+        await answer(req, res, asked);
       } catch (thrown) {
-        const error = toAppError(thrown);
-        code = error.code;
+        error = toAppError(thrown);
         if (error.code === 'internal' || error.code === 'storage_unavailable')
           log.error({ requestId: requestIdOf(id) }, error.message, error.cause);
-        Object.assign(said, error.headers);
+        Object.assign(asked.said, error.headers);
         sendError(req, res, error, id, target.pathname);
+      } finally {
+        finish(res, asked, error, performance.now() - startedAt);
       }
-      log.info(
-        {
-          requestId: requestIdOf(id),
-          provider: matched?.provider.id,
-          route: matched?.route.path,
-          status: res.statusCode,
-          keySource: said['x-byok-key-source']?.toString(),
-          fallbackReason: said['x-byok-fallback-reason']?.toString(),
-          code,
-          ms: Math.round(performance.now() - startedAt),
-        },
-        'request',
-      );
     },
   };
 }

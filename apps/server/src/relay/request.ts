@@ -1,5 +1,6 @@
 /** One AI request as the relay takes it, and where its answer goes. */
 import type { TierName } from '@synthstack/core';
+import type { Settled } from '../meter.ts';
 import type { Provider, Route } from '../providers/provider.ts';
 import type { Headers } from './attempt.ts';
 
@@ -16,6 +17,8 @@ export interface AiRequest {
   body: Buffer | null;
   /** The body, where it is JSON. */
   json: Record<string, unknown> | null;
+  /** Told what its row says once that is closed. */
+  settled?(row: Settled): void;
 }
 
 /** Where the answer goes: an HTTP response, or an agent in process. */
