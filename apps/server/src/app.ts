@@ -13,6 +13,7 @@ import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
+import { createRepricing } from './meter-repricing.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createPlans } from './plans.ts';
@@ -95,7 +96,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
   const boot = await startBoot({ db, clock });
-  const meter = createMeter({ db, clock, boot, price: (provider, model, atMs) => providerOf(provider).price(model, atMs) });
+  const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
+  const meter = createMeter({ db, clock, boot, price });
+  const repricing = createRepricing({ db, price, nowMs: clock.now });
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
@@ -142,6 +145,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   });
   metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);
 
+  /** Nobody waits for it: until it is done, what is unknown is shown as unknown. */
+  const repriced = repricing.run().then(
+    (requests) => void (requests > 0 && log.info({ requests }, 'Priced requests of models whose prices are known by now')),
+    (error: unknown) => void (draining || log.error({}, 'Requests could not be priced; the next start tries again', error)),
+  );
+
   let ticking = Promise.resolve();
   let cancel = clock.after(recheckEveryMs, tick);
   function tick(): void {
@@ -185,8 +194,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     async close(): Promise<void> {
       draining = true;
       cancel();
+      repricing.stop();
       await outbound.close();
-      await ticking;
+      await Promise.all([ticking, repriced]);
       await tokens.flush();
       await boot.stop();
       await db.close();

@@ -253,4 +253,6 @@ function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
   return provider ? provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
 }
 
-const printable = (path: string): string => path.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');
+/** A text of a client's, fit for a line of the log. Nearly all are as they are, which costs less to see than to replace. */
+const printable = (text: string): string => (shortAndVisible.test(text) ? text : text.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?'));
+const shortAndVisible = /^[\x21-\x7e]{0,100}$/;

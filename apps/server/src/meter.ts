@@ -197,7 +197,7 @@ function priceOf(price: MeterParts['price'], { provider, startedAt }: OpenReques
   return null;
 }
 
-function isAnswer({ status, firstByteAt }: Settlement): boolean {
+export function isAnswer({ status, firstByteAt }: Pick<Settlement, 'status' | 'firstByteAt'>): boolean {
   return status !== null && status >= 200 && status < 300 && firstByteAt !== null;
 }
 
@@ -241,8 +241,20 @@ function sumStatements(
     unpricedRequests: answered && cost === null ? 1 : 0,
     unmeasuredRequests: counts.totalTokens === null ? 1 : 0,
   };
-  // A request belongs to the moment at which it began, as its row does: reports and rows agree.
-  const place = {
+  const values = { ...placeOf(request, model), ...sums };
+  const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
+  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: wholeSecond(endedAt) }));
+  return list;
+}
+
+export type Place = ReturnType<typeof placeOf>;
+
+/** Which sums a request belongs to: those of the moment at which it began, as its row does, so that reports and rows agree. */
+export function placeOf(
+  request: Pick<OpenRequest, 'userId' | 'startedAt' | 'provider' | 'source' | 'keyId' | 'tier'>,
+  model: string | null,
+) {
+  return {
     userId: request.userId,
     bucket: Math.floor(request.startedAt / bucketMs) * bucketMs,
     day: Math.floor(request.startedAt / dayMs) * dayMs,
@@ -252,10 +264,6 @@ function sumStatements(
     keyId: request.keyId ?? '',
     tier: request.tier,
   };
-  const values = { ...place, ...sums };
-  const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
-  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: wholeSecond(endedAt) }));
-  return list;
 }
 
 /** So that a busy key's totals are one write a batch. */
