@@ -19,7 +19,7 @@ export interface RepricingParts {
 
 export type Repricing = ReturnType<typeof createRepricing>;
 
-export function createRepricing({ db, price, nowMs, batchSize = 500 }: RepricingParts) {
+export function createRepricing({ db, price, nowMs, batchSize = 200 }: RepricingParts) {
   const statements = prepareStatements(db);
   const { request } = db.tables;
   let stopped = false;
