@@ -121,6 +121,35 @@ test('requests of a model that had no price are priced once it has one, at what 
   expect(await look(db)).toEqual(priced);
 });
 
+test('a request costs what its model cost when it was made, not when it ended', async () => {
+  await using db = await testDb();
+  let nowMs = dearerMs - 1;
+  const meter = createMeter({
+    db,
+    clock: { now: () => nowMs, after: () => () => undefined },
+    boot: { id: 'boot', slot: 0 },
+    price: nextRelease,
+  });
+  const request: OpenRequest = {
+    ...{
+      id: meter.newId(),
+      userId: 'ada',
+      tokenId: null,
+      route: '/v1/chat/completions',
+      model: 'gpt-next',
+      streamed: false,
+      source: 'user',
+    },
+    ...{ tier: 'premium', provider: 'openai', firstKeyId: 'key', keyId: 'key', fallbackReason: null, slotAt: null, startedAt: nowMs },
+  };
+  await meter.record(request);
+  nowMs = dearerMs + 60_000;
+  const usage = { model: null, tokens: { ...noTokens, input: 3_000 }, total: 3_000 };
+  const settled = await meter.settle(request, { state: 'done', status: 200, errorCode: null, usage, estimated: false, firstByteAt: nowMs });
+  expect(settled).toMatchObject({ answered: true, totalTokens: 3_000, costNanoUsd: costNanoUsd(usage.tokens, cheap) });
+  expect(await db.orm.select().from(db.tables.request)).toMatchObject([{ costNanoUsd: settled.costNanoUsd }]);
+});
+
 test('ended half-way, by a disk that fails or by a stop, it leaves everything right and goes on from there', async () => {
   await using db = await testDb();
   await writeRequests(db, 240);
