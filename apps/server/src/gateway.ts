@@ -1,9 +1,9 @@
 /** The HTTP framing of /v1/*: exact routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, type KeySource, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
+import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import type { Callers } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
-import { endingOf } from './gateway-ending.ts';
+import { type Asked, createEnding, printable } from './gateway-ending.ts';
 import { httpOutlet, shapedHeaders } from './gateway-outlet.ts';
 import { type Meter, requestIdOf, type Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
@@ -11,7 +11,6 @@ import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Provider, Route } from './providers/provider.ts';
-import type { Headers } from './relay/attempt.ts';
 import type { Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
 
@@ -37,24 +36,11 @@ export interface Matched {
   path: string;
 }
 
-interface Asked {
-  id: number;
-  target: Target;
-  /** null: there is no such route. */
-  matched: Matched | null;
-  /** Gets the headers that the caller gets. */
-  said: Headers;
-  /** What the body asks for, once it is read. */
-  model: string | null;
-  streamed: boolean;
-  /** What its row says, once that is closed. */
-  settled: Settled | null;
-}
-
 export type Gateway = ReturnType<typeof createGateway>;
 
 export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
+  const end = createEnding({ metrics, log });
 
   async function answer(req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void> {
     const { id, target, matched, said } = asked;
@@ -93,38 +79,6 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
     if (asked.streamed) metrics.streaming();
   }
 
-  /** Its line in the log and its place in the metrics: every request has them once, however it ended. */
-  function finish(
-    res: ServerResponse,
-    { id, matched, said, model, streamed, settled }: Asked,
-    error: AppError | null,
-    durationMs: number,
-  ): void {
-    const source = (said['x-byok-key-source'] as KeySource | undefined) ?? null;
-    const fallbackReason = said['x-byok-fallback-reason']?.toString();
-    const { status, outcome, code } = endingOf(res, settled, error);
-    metrics.ended({ matched, model, source, fallbackReason: fallbackReason ?? null, outcome, code, durationMs, streamed, settled });
-    const named = settled?.model ?? model;
-    log.info(
-      {
-        requestId: requestIdOf(id),
-        provider: matched?.provider.id,
-        route: matched?.route.path,
-        model: named === null ? undefined : printable(named),
-        streamed,
-        status,
-        keySource: source ?? undefined,
-        fallbackReason,
-        code: outcome === 'ok' ? undefined : outcome,
-        inputTokens: settled?.inputTokens ?? undefined,
-        outputTokens: settled?.outputTokens ?? undefined,
-        estimated: settled?.estimated || undefined,
-        ms: Math.round(durationMs),
-      },
-      'request',
-    );
-  }
-
   return {
     /** Bytes of request bodies in memory, and what they weigh once parsed. */
     bodyBytes: (): number => bodies.inFlight,
@@ -145,7 +99,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
         Object.assign(asked.said, error.headers);
         sendError(req, res, error, id, target.pathname);
       } finally {
-        finish(res, asked, error, performance.now() - startedAt);
+        end(res, asked, error, performance.now() - startedAt);
       }
     },
   };
@@ -252,7 +206,3 @@ function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
   const provider = matched?.provider ?? meantBy(pathname, req.headers);
   return provider ? provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
 }
-
-/** A text of a client's, fit for a line of the log. Nearly all are as they are, which costs less to see than to replace. */
-const printable = (text: string): string => (shortAndVisible.test(text) ? text : text.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?'));
-const shortAndVisible = /^[\x21-\x7e]{0,100}$/;
