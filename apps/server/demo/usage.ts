@@ -78,8 +78,8 @@ export async function writeUsage({ db, people, endMs, days, seed }: UsageStory):
   let nowMs = 0;
   const clock = { now: () => nowMs, after: () => () => undefined };
   const boot = { id: randomUUID(), slot: 0 };
-  const meter = createMeter({ db, clock, boot, price: (provider, model) => providerOf(provider).price(model) });
-  const written: Promise<void>[] = [];
+  const meter = createMeter({ db, clock, boot, price: (provider, model, atMs) => providerOf(provider).price(model, atMs) });
+  const written: Promise<unknown>[] = [];
   for (const { person, habit, startedAt } of planned) {
     nowMs = startedAt;
     const ending = oneOf(endings, random);

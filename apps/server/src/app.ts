@@ -13,6 +13,8 @@ import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
+import { createRepricing } from './meter-repricing.ts';
+import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createPlans } from './plans.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
@@ -94,9 +96,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
   const boot = await startBoot({ db, clock });
-  const meter = createMeter({ db, clock, boot, price: (provider, model) => providerOf(provider).price(model) });
+  const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
+  const meter = createMeter({ db, clock, boot, price });
+  const repricing = createRepricing({ db, price, nowMs: clock.now });
+  const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
-  const limits = createLimits({ counters: createMemoryCounters(clock) });
+  const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
 
   const callers = createCallers({ db, clock, tokens, auth, plans });
@@ -106,6 +111,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     sender,
     vault,
     meter,
+    metrics,
     limits,
     clock,
     log,
@@ -134,6 +140,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     callers,
     relay,
     meter,
+    metrics,
     log,
     bodyLimitBytes: config.bodyLimitBytes,
     publicUrl: config.publicUrl,
@@ -141,6 +148,13 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     clock,
     stallMs: config.timeouts.idleMs,
   });
+  metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);
+
+  /** Nobody waits for it: until it is done, what is unknown is shown as unknown. */
+  const repriced = repricing.run().then(
+    (requests) => void (requests > 0 && log.info({ requests }, 'Priced requests of models whose prices are known by now')),
+    (error: unknown) => void (draining || log.error({}, 'Requests could not be priced; the next start tries again', error)),
+  );
 
   let ticking = Promise.resolve();
   let cancel = clock.after(recheckEveryMs, tick);
@@ -169,6 +183,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     ...modules,
     boot,
     meter,
+    metrics,
     limits,
     callers,
     relay,
@@ -184,8 +199,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     async close(): Promise<void> {
       draining = true;
       cancel();
+      repricing.stop();
       await outbound.close();
-      await ticking;
+      await Promise.all([ticking, repriced]);
       await tokens.flush();
       await boot.stop();
       await db.close();

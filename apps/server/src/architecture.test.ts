@@ -14,7 +14,7 @@ const ranks: readonly (readonly string[])[] = [
   ['base-url', 'body', 'json-weight', 'target', 'zone', 'pages'],
   ['config', 'ports'],
   ['providers'],
-  ['vault', 'meter', 'limits', 'check-limits', 'plans', 'tokens', 'accounts', 'audit', 'notices', 'auth', 'boot', 'generation'],
+  ['vault', 'meter', 'metrics', 'limits', 'check-limits', 'plans', 'tokens', 'accounts', 'audit', 'notices', 'auth', 'boot', 'generation'],
   ['relay', 'callers'],
   ['api', 'gateway'],
   ['http', 'app'],
@@ -30,6 +30,7 @@ const mayExpose: Readonly<Record<string, number>> = {
   'apps/server/src/vault-rows.ts': 1,
   'apps/server/src/auth.ts': 2,
   'apps/server/src/app.ts': 2,
+  'apps/server/src/metrics-access.ts': 1,
 };
 
 interface Import {

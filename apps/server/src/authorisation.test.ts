@@ -108,6 +108,8 @@ const table: Readonly<Record<string, Line>> = {
 
   'GET /healthz': { who: 'anyone', ok: 200 },
   'GET /readyz': { who: 'anyone', ok: 200 },
+  // To this machine itself, as in a test; from elsewhere, or with a token: metrics-access.test.ts.
+  'GET /metrics': { who: 'anyone', ok: 200 },
   'GET /api/openapi.json': { who: 'anyone', ok: 200 },
   'GET /api/docs': { who: 'anyone', ok: 200 },
   'GET /api/docs.css': { who: 'anyone', ok: 200 },

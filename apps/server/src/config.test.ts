@@ -127,7 +127,7 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   PLATFORM_MAX_OUTPUT_SUBSCRIBER: tokens,
   PLATFORM_MAX_OUTPUT_PREMIUM: tokens,
   PLATFORM_MAX_OUTPUT_LIFETIME: tokens,
-  METRICS_TOKEN: { good: ['0123456789abcdef'], bad: ['short'] },
+  METRICS_TOKEN: { good: ['0123456789abcdef'], bad: ['short', 'no bearer has a space', 'keiner hat ein ä, oder'] },
   LOG_LEVEL: { good: ['trace', 'silent'], bad: ['verbose', 'INFO'] },
   LOG_FORMAT: { good: ['pretty', 'json'], bad: ['xml'] },
 };

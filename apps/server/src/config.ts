@@ -111,7 +111,11 @@ const Env = z.object({
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
     .describe('How many AI requests one person may have under way at a time.'),
-  METRICS_TOKEN: z.string().min(16, 'Use 16 characters or more.').optional().describe('No effect in this version.'),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'Use 16 characters or more, without spaces.')
+    .optional()
+    .describe('Who sends it as a bearer may read /metrics, from anywhere; without it only this machine may.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
     .default('info'),

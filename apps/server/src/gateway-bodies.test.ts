@@ -158,7 +158,7 @@ test('a client that leaves in the middle of its body leaves no row and no troubl
   expect(String((await once(socket, 'data'))[0])).toContain('100 Continue');
   socket.write('{"model":');
   socket.resetAndDestroy();
-  await expect.poll(() => app.lines.some((line) => line.includes('request_timeout'))).toBe(true);
+  await expect.poll(() => app.lines.some((line) => line.includes('"status":499') && line.includes('"code":"client_closed"'))).toBe(true);
   expect(app.lines.filter((line) => (JSON.parse(line) as { level: number | string }).level === 'error')).toEqual([]);
   expect(await app.requests()).toEqual([]);
 });

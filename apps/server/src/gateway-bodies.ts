@@ -15,6 +15,11 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
   let inFlight = 0;
 
   return {
+    /** Bytes of bodies in memory, and what those that are parsed weigh besides. */
+    get inFlight(): number {
+      return inFlight;
+    },
+
     /**
      * Reads a body and lends it; its memory counts as free again when `use` has ended.
      * @param isJson  it will be parsed, and what becomes of it counts too

@@ -3,13 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import type { Callers } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
+import { type Asked, createEnding, printable } from './gateway-ending.ts';
 import { httpOutlet, shapedHeaders } from './gateway-outlet.ts';
-import { type Meter, requestIdOf } from './meter.ts';
+import { type Meter, requestIdOf, type Settled } from './meter.ts';
+import type { Metrics } from './metrics.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Provider, Route } from './providers/provider.ts';
-import type { Headers } from './relay/attempt.ts';
 import { formJson, readableForm } from './relay/form.ts';
 import type { Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
@@ -18,6 +19,7 @@ export interface GatewayParts {
   callers: Pick<Callers, 'identify'>;
   relay: Relay;
   meter: Pick<Meter, 'newId'>;
+  metrics: Pick<Metrics, 'began' | 'streaming' | 'ended'>;
   log: Log;
   bodyLimitBytes: number;
   /** Where SDKs reach this server, for those that have it wrong. */
@@ -35,21 +37,14 @@ export interface Matched {
   path: string;
 }
 
-interface Asked {
-  id: number;
-  target: Target;
-  /** null: there is no such route. */
-  matched: Matched | null;
-  /** Gets the headers that the caller gets. */
-  said: Headers;
-}
-
 export type Gateway = ReturnType<typeof createGateway>;
 
-export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
+export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
+  const end = createEnding({ metrics, log });
 
-  async function answer(req: IncomingMessage, res: ServerResponse, { id, target, matched, said }: Asked): Promise<void> {
+  async function answer(req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void> {
+    const { id, target, matched, said } = asked;
     const meant = matched ? null : meantBy(target.pathname, req.headers);
     // Nobody's credential can mend a wrong base URL, and an SDK's user sees only this sentence.
     if (meant) throw new AppError('not_found', baseUrlHint(meant, publicUrl));
@@ -61,48 +56,53 @@ export function createGateway({ callers, relay, meter, log, bodyLimitBytes, publ
     const handle = async (body: Buffer | null) => {
       const form = matched.route.body === 'multipart' && body ? await readableForm(body, req.headers['content-type']) : null;
       const json = matched.route.body === 'json' && body ? parseJson(body) : form && formJson(form);
+      if (json) note(asked, json);
       if (json) refuseOthersModel(matched, json.model);
       const outlet = httpOutlet(res, {
         ...{ said, clock, stallMs },
         anthropic: matched.provider.errorShape === 'anthropic',
         ours: { 'x-byok-request-id': requestIdOf(id) },
       });
+      const settled = (row: Settled) => {
+        asked.settled = row;
+      };
       const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
-      await relay.handle({ ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json, form }, outlet);
+      await relay.handle(
+        { ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json, form, settled },
+        outlet,
+      );
     };
     await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle, matched.route.body === 'json'));
   }
 
+  function note(asked: Asked, json: Record<string, unknown>): void {
+    if (typeof json.model === 'string') asked.model = json.model;
+    asked.streamed = json.stream === true;
+    if (asked.streamed) metrics.streaming();
+  }
+
   return {
+    /** Bytes of request bodies in memory, and what they weigh once parsed. */
+    bodyBytes: (): number => bodies.inFlight,
+
     async handle(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
       const id = meter.newId();
       const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
       const startedAt = performance.now();
-      let code: string | undefined;
-      const said: Headers = {};
+      const asked: Asked = { id, target, matched, said: {}, model: null, streamed: false, settled: null };
+      let error: AppError | null = null;
+      metrics.began();
       try {
-        await answer(req, res, { id, target, matched, said });
+        await answer(req, res, asked);
       } catch (thrown) {
-        const error = toAppError(thrown);
-        code = error.code;
+        error = toAppError(thrown);
         if (error.code === 'internal' || error.code === 'storage_unavailable')
           log.error({ requestId: requestIdOf(id) }, error.message, error.cause);
-        Object.assign(said, error.headers);
+        Object.assign(asked.said, error.headers);
         sendError(req, res, error, id, target.pathname);
+      } finally {
+        end(res, asked, error, performance.now() - startedAt);
       }
-      log.info(
-        {
-          requestId: requestIdOf(id),
-          provider: matched?.provider.id,
-          route: matched?.route.path,
-          status: res.statusCode,
-          keySource: said['x-byok-key-source']?.toString(),
-          fallbackReason: said['x-byok-fallback-reason']?.toString(),
-          code,
-          ms: Math.round(performance.now() - startedAt),
-        },
-        'request',
-      );
     },
   };
 }
@@ -208,5 +208,3 @@ function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
   const provider = matched?.provider ?? meantBy(pathname, req.headers);
   return provider ? provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
 }
-
-const printable = (path: string): string => path.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');

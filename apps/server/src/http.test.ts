@@ -206,14 +206,6 @@ test('a page that is opened under another name of this machine is sent to the on
   }
 });
 
-test('there are no metrics yet: a scraper gets a problem, not a page', async () => {
-  await using app = await testApp();
-  for (const method of ['GET', 'HEAD', 'POST']) {
-    const res = await app.fetch(null, '/metrics', { method });
-    expect([res.status, res.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
-  }
-});
-
 test('a few requests may be sent before the first is answered; who sends hundreds at once has no answers piled up for them', async () => {
   await using app = await testApp();
   const ask = async (times: number) => {

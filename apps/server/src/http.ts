@@ -14,6 +14,7 @@ import { isLoopback } from './base-url.ts';
 import type { Caller } from './callers.ts';
 import { isMisaddressed } from './gateway.ts';
 import { createConnections } from './http-connections.ts';
+import { createScrapeAccess } from './metrics-access.ts';
 import { loadPages } from './pages.ts';
 import { type Target, targetOf } from './target.ts';
 
@@ -21,6 +22,7 @@ import { type Target, targetOf } from './target.ts';
 export const ownRoutes = [
   { method: 'GET', path: '/healthz', access: 'anyone' },
   { method: 'GET', path: '/readyz', access: 'anyone' },
+  { method: 'GET', path: '/metrics', access: 'operator' },
   { method: 'GET', path: '/api/openapi.json', access: 'anyone' },
   { method: 'GET', path: '/api/docs', access: 'anyone' },
   { method: 'GET', path: '/api/docs.css', access: 'anyone' },
@@ -56,6 +58,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
   const pages = loadPages(webFolder);
   const spec = openApi(app.config.version, app.config.publicUrl);
   const addressOf = createAddressOf(app.config.trustProxy);
+  const admitScraper = createScrapeAccess(app.config.metricsToken);
   const publicOrigin = new URL(app.config.publicUrl).origin;
 
   /** Who calls a procedure: a bearer if there is one, else the page's cookie. */
@@ -110,6 +113,11 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       await ready();
       sendJson(res, 200, { status: 'ok' });
     },
+    async '/metrics'(req, res) {
+      admitScraper(req);
+      const { text, contentType } = await app.metrics.scrape();
+      res.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' }).end(text);
+    },
     '/api/openapi.json': (_req, res) => sendJson(res, 200, spec),
     '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
     '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
@@ -130,7 +138,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
         maxBodySize: 64 * 1_024,
         // Our page sends none; thousands in one address would keep everybody else waiting.
         maxBatchSize: 20,
-        onError: ({ error }) => logInternal(appErrorOf(error)),
+        onError: ({ error }) => note(appErrorOf(error)),
       });
     }
     if (pathname.startsWith('/api/auth/')) return app.auth.handle(req, res);
@@ -141,8 +149,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       if (!reads) throw onlyReads();
       return own[pathname](req, res, target);
     }
-    // Metrics come with a later version: a scraper should not take a page for them.
-    if (pathname.startsWith('/api/') || pathname === '/metrics') {
+    if (pathname.startsWith('/api/')) {
       if (!(await handleRest(req, res, target, contextOf(req))))
         throw new AppError('not_found', 'There is nothing at this address. /api/docs lists what there is.');
       return;
@@ -165,7 +172,8 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     return isAlias && headers.accept?.includes('text/html') ? `${publicOrigin}${pathname}${search}` : null;
   }
 
-  function logInternal(error: AppError): void {
+  function note(error: AppError): void {
+    app.metrics.failed(error.code);
     if (error.code === 'internal' || error.code === 'storage_unavailable') app.log.error({}, error.message, error.cause);
   }
 
@@ -179,7 +187,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       await route(req, res, target);
     } catch (thrown) {
       const error = toAppError(thrown);
-      logInternal(error);
+      note(error);
       if (res.headersSent) res.destroy();
       else sendProblem(res, error);
     }

@@ -11,7 +11,13 @@ export interface Place {
 
 export type Limits = ReturnType<typeof createLimits>;
 
-export function createLimits({ counters }: { counters: Counters }) {
+export interface LimitsParts {
+  counters: Counters;
+  /** Told of every refusal. */
+  refused?(tier: TierName, window: 'minute' | 'day'): void;
+}
+
+export function createLimits({ counters, refused }: LimitsParts) {
   const limitsOf = (tier: TierName) => ({ perMinute: tiers[tier].requestsPerMinute, perDay: tiers[tier].requestsPerDay });
 
   return {
@@ -21,6 +27,7 @@ export function createLimits({ counters }: { counters: Counters }) {
       const answer = await counters.take(userId, limits);
       if (answer.granted) return { at: answer.at, headers: limitHeaders(limits, answer, nowMs) };
       const byDay = answer.windows.includes('day');
+      refused?.(tier, byDay ? 'day' : 'minute');
       const allowed = byDay ? `${limits.perDay} requests a day` : `${limits.perMinute} requests a minute`;
       const wait = byDay ? 'Wait until midnight UTC' : `Wait ${seconds(answer.retryAt - nowMs)} s`;
       const own = tiers[tier].byok ? 'add your own key in Settings > API Keys' : 'change to Premium and add your own key';

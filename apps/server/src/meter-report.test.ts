@@ -81,7 +81,7 @@ test('in every time zone, over every change of the clocks, the report is the sum
     Date.UTC(2026, 9, 22),
     Date.UTC(2026, 9, 29),
   ];
-  const written: Promise<void>[] = [];
+  const written: Promise<unknown>[] = [];
   for (const startedAt of weeks.flatMap((week) => Array.from({ length: 70 }, () => week + random(7 * dayMs))).sort((a, b) => a - b)) {
     at(startedAt);
     const source = random(3) === 0 ? 'platform' : 'user';

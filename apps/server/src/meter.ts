@@ -53,11 +53,20 @@ export interface Settlement {
   firstByteAt: number | null;
 }
 
+/** A request as its closed row has it. */
+export interface Settled extends OpenRequest, Settlement, Counts {
+  costNanoUsd: number | null;
+  endedAt: number;
+  /** It counts as a request. */
+  answered: boolean;
+}
+
 export interface MeterParts {
   db: Db;
   clock: Clock;
   boot: Pick<Boot, 'id' | 'slot'>;
-  price(provider: ProviderId, model: string): ModelPrice | null;
+  /** The price of a model at a time. */
+  price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
 }
 
 export type Meter = ReturnType<typeof createMeter>;
@@ -95,22 +104,23 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
     },
 
     /** Closes the row and adds it to the sums, both once, also if it is called again because it failed. @throws AppError `storage_unavailable`, and then the answer may not end as complete */
-    async settle(request: OpenRequest, settlement: Settlement): Promise<void> {
+    async settle(request: OpenRequest, settlement: Settlement): Promise<Settled> {
       const { usage } = settlement;
       const model = request.model ?? usage?.model ?? null;
-      const modelPrice = usage && priceOf(price, request.provider, usage.model, model);
+      const modelPrice = usage && priceOf(price, request, usage.model, model);
       // What used no tokens costs nothing, whatever the model.
       const cost = usage && modelPrice ? costNanoUsd(usage.tokens, modelPrice) : usage?.total === 0 ? 0 : null;
       const endedAt = clock.now();
       const counts = countsOf(usage);
-      const closed = { ...request, ...settlement, ...counts, model, costNanoUsd: cost, endedAt };
       // Only an answer that began counts as a request; what a caller that left early has used all the same counts as tokens.
       const answered = isAnswer(settlement);
+      const closed = { ...request, ...settlement, ...counts, model, costNanoUsd: cost, endedAt, answered };
       const sums = answered || usage ? sumStatements(statements, request, { answered, model, counts, cost, endedAt }) : [];
       const again = [must(statements.closeOnce(closed)), ...sums];
       try {
         await db.commit(owed.has(request.id) ? again : [statements.close(closed), ...sums]);
         owed.delete(request.id);
+        return closed;
       } catch (error) {
         if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, again);
         throw error;
@@ -179,15 +189,15 @@ function createIds(clock: Clock, slot: number) {
 }
 
 /** The answering model's own price, or that of the model asked for: answers name dated versions, which may be newer than the price list. */
-function priceOf(price: MeterParts['price'], provider: ProviderId, ...models: (string | null)[]): ModelPrice | null {
+function priceOf(price: MeterParts['price'], { provider, startedAt }: OpenRequest, ...models: (string | null)[]): ModelPrice | null {
   for (const model of models) {
-    const found = model === null ? null : price(provider, model);
+    const found = model === null ? null : price(provider, model, startedAt);
     if (found) return found;
   }
   return null;
 }
 
-function isAnswer({ status, firstByteAt }: Settlement): boolean {
+export function isAnswer({ status, firstByteAt }: Pick<Settlement, 'status' | 'firstByteAt'>): boolean {
   return status !== null && status >= 200 && status < 300 && firstByteAt !== null;
 }
 
@@ -231,8 +241,20 @@ function sumStatements(
     unpricedRequests: answered && cost === null ? 1 : 0,
     unmeasuredRequests: counts.totalTokens === null ? 1 : 0,
   };
-  // A request belongs to the moment at which it began, as its row does: reports and rows agree.
-  const place = {
+  const values = { ...placeOf(request, model), ...sums };
+  const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
+  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: wholeSecond(endedAt) }));
+  return list;
+}
+
+export type Place = ReturnType<typeof placeOf>;
+
+/** Which sums a request belongs to: those of the moment at which it began, as its row does, so that reports and rows agree. */
+export function placeOf(
+  request: Pick<OpenRequest, 'userId' | 'startedAt' | 'provider' | 'source' | 'keyId' | 'tier'>,
+  model: string | null,
+) {
+  return {
     userId: request.userId,
     bucket: Math.floor(request.startedAt / bucketMs) * bucketMs,
     day: Math.floor(request.startedAt / dayMs) * dayMs,
@@ -242,10 +264,6 @@ function sumStatements(
     keyId: request.keyId ?? '',
     tier: request.tier,
   };
-  const values = { ...place, ...sums };
-  const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
-  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: wholeSecond(endedAt) }));
-  return list;
 }
 
 /** So that a busy key's totals are one write a batch. */

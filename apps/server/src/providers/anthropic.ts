@@ -49,6 +49,7 @@ export const anthropic: Provider = {
   sdkBase: '',
   brokenOff: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'api_error', message: 'The connection to Anthropic broke off.' } })}\n\n`,
   price: prices.price,
+  listed: prices.listed,
   // Anthropic publishes no tokenizer; of its present models' English, 3.5 characters a token is a fair mean, code has fewer.
   countTokens: async (text) => Math.ceil(text.length / 3.5),
   models: [

@@ -35,6 +35,7 @@ export const openai: Provider = {
   brokenOff: `data: ${JSON.stringify({ error: { message: 'The connection to OpenAI broke off.', type: 'server_error', param: null, code: 'upstream_reset' } })}\n\n`,
   check: async (ask) => verdictOn(openai, await ask({ method: 'GET', path: '/v1/models' })),
   price: prices.price,
+  listed: prices.listed,
   countTokens,
   models: [
     ...prices.textModels

@@ -91,6 +91,18 @@ test('a request costs what its model cost on its day', () => {
   expect(openai.price('o3')).toMatchObject({ input: 2_000_000 });
 });
 
+test('dated names go by the name of their model in the list, and whatever clients make up, these names are few', () => {
+  expect(openai.listed('gpt-4o-2024-08-06')).toBe(openai.listed('gpt-4o'));
+  expect(anthropic.listed('claude-haiku-4-5-20251001')).toBe(anthropic.listed('claude-haiku-4-5'));
+  expect([openai.listed('no-such-model'), openai.listed('claude-haiku-4-5'), openai.listed('x'.repeat(100_000))]).toEqual([
+    null,
+    null,
+    null,
+  ]);
+  const names = ['gpt-4o', 'gpt-5', 'o3', 'claude-sonnet-4-5'].flatMap((name) => Array.from({ length: 500 }, (_, i) => `${name}-${i}`));
+  for (const provider of [openai, anthropic]) expect(new Set(names.map(provider.listed)).size).toBeLessThan(20);
+});
+
 test('the same answer comes back for the same model, also after very many other names', () => {
   const { price } = createPrices('openai', { cachedInput: 1, cacheWrite: 1, cacheWrite1h: 1 });
   const first = price('gpt-4o');

@@ -8,6 +8,8 @@ import { type ModelPrice, type ProviderId, picoUsdPerToken, type TokenPrices } f
 export interface Prices {
   /** Prices of a model at a time; null: unknown. */
   price(model: string, atMs?: number): ModelPrice | null;
+  /** The list's own name of a model that it prices, of which there are few whatever names clients make up; null: not in the list. */
+  listed(model: string): string | null;
   /** The names that the list has for models whose input and output are both priced. */
   textModels: readonly string[];
 }
@@ -19,37 +21,44 @@ export interface Multipliers {
   cacheWrite1h: number;
 }
 
+interface Entry {
+  id: string;
+  periods: Period[];
+}
+
 interface Period {
   fromMs: number;
   price: ModelPrice | null;
 }
 
 const memoSize = 2_000;
+const noPeriods: Period[] = [];
 const longestName = 256;
 
 export function createPrices(providerId: ProviderId, multipliers: Multipliers): Prices {
-  const memo = new Map<string, Period[]>();
+  const memo = new Map<string, Entry | null>();
 
-  function periodsOf(model: string): Period[] {
+  function entryOf(model: string): Entry | null {
     // Matching costs 16 to 31 us; names come from clients, so the memory for them is bounded, oldest out first.
-    if (model.length > longestName) return [];
+    if (model.length > longestName) return null;
     const known = memo.get(model);
-    if (known) return known;
+    if (known !== undefined) return known;
     const info = calcPrice({}, model, { providerId })?.model;
-    const periods = info ? periodsIn(info, multipliers) : [];
+    const entry = info ? { id: info.id, periods: periodsIn(info, multipliers) } : null;
     if (memo.size >= memoSize) {
       const oldest = memo.keys().next();
       if (!oldest.done) memo.delete(oldest.value);
     }
-    memo.set(model, periods);
-    return periods;
+    memo.set(model, entry);
+    return entry;
   }
 
   return {
     price(model, atMs = Date.now()) {
-      const periods = periodsOf(model);
+      const periods = entryOf(model)?.periods ?? noPeriods;
       return (periods.findLast((period) => period.fromMs <= atMs) ?? periods[0])?.price ?? null;
     },
+    listed: (model) => entryOf(model)?.id ?? null,
     textModels: (findProvider({ providerId })?.models ?? [])
       .filter((info) => listPrices(info).some(({ prices }) => prices.input_mtok !== undefined && prices.output_mtok !== undefined))
       .map((info) => info.id),

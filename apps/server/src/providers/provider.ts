@@ -31,6 +31,8 @@ export interface Provider {
   brokenOff: string;
   /** The prices of a model at a time (now, if none is given), memoised; null: unknown, which is not zero. */
   price(model: string, atMs?: number): ModelPrice | null;
+  /** The price list's own name of a model, one of few, also for dated names; null: not in the list. */
+  listed(model: string): string | null;
   /** How many tokens a text is, for estimates: exact where the provider publishes its tokenizer. */
   countTokens(text: string, model: string | null): Promise<number>;
   /** Priced text models, for people to look at, best known first. */

@@ -65,7 +65,7 @@ export function deliverBytes(delivery: Delivery): Promise<void> {
       let isWhole = true;
       const read = async (): Promise<Delivered> => {
         const unread = { usage: route.usage ? null : nothingUsed, text: '', isWhole };
-        const seen = copy && route.usage ? await readCopy(copy, answer.headers, route.usage) : unread;
+        const seen = copy && route.usage ? await readCopy(delivery, copy, route.usage) : unread;
         isWhole = seen.isWhole || !route.endsByEvent;
         if (!isWhole) return cut(delivery, 'upstream_reset', seen.usage, seen.text);
         return { state: 'done', errorCode: null, usage: seen.usage, estimated: false };
@@ -100,8 +100,10 @@ interface Seen {
   isWhole: boolean;
 }
 
-async function readCopy(copy: Buffer[], headers: Headers, usage: NonNullable<Route['usage']>): Promise<Seen> {
+async function readCopy({ answer, provider, undecoded }: Delivery, copy: Buffer[], usage: NonNullable<Route['usage']>): Promise<Seen> {
+  const { headers } = answer;
   const bytes = isEncoded(headers) ? await decoded(Buffer.concat(copy), headers) : Buffer.concat(copy);
+  if (!bytes) undecoded(provider.id);
   if (!bytes || jsonWeight(bytes) > maxJsonWeight) return { usage: null, text: '', isWhole: true };
   if (!isEventStream(headers)) return { usage: usage.plain(parsed(bytes.toString('utf8'))), text: '', isWhole: true };
   const reader = usage.stream();

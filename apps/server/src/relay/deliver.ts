@@ -2,7 +2,7 @@
  * What passing an answer on needs, be it an event stream or plain bytes: it resolves when the row is settled and the answer has
  * ended; before the first byte it may reject, afterwards never, since there is no other key to try.
  */
-import { noTokens } from '@synthstack/core';
+import { noTokens, type ProviderId } from '@synthstack/core';
 import type { Settlement } from '../meter.ts';
 import type { Log } from '../ports/log.ts';
 import type { Exchange } from '../ports/outbound.ts';
@@ -24,6 +24,8 @@ export interface Delivery {
   outlet: Outlet;
   headers: Headers;
   settle(delivered: Delivered): Promise<void>;
+  /** Told where a compressed answer could not be opened to be read. */
+  undecoded(provider: ProviderId): void;
   log: Log;
 }
 

@@ -32,7 +32,7 @@ export function createJourney(request: AiRequest, { meter, limits, log }: Journe
 
   async function settle(settlement: Settlement): Promise<void> {
     usage = settlement.usage;
-    if (isMetered(request.route)) await meter.settle(row, settlement);
+    if (isMetered(request.route)) request.settled?.(await meter.settle(row, settlement));
   }
 
   async function giveBack(): Promise<void> {

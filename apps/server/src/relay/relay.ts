@@ -5,6 +5,7 @@
 import { AppError, type FallbackReason, type ProviderId, type TierName, toAppError } from '@synthstack/core';
 import type { Limits } from '../limits.ts';
 import type { Meter } from '../meter.ts';
+import type { Metrics, UpstreamOutcome } from '../metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Exchange } from '../ports/outbound.ts';
@@ -34,6 +35,7 @@ export interface RelayParts {
   keysOf(userId: string): Promise<readonly StoredKey[]>;
   platformKey(provider: ProviderId): Promise<UsableKey | null>;
   meter: Meter;
+  metrics: Pick<Metrics, 'upstream' | 'undecoded'>;
   limits: Limits;
   clock: Clock;
   log: Log;
@@ -167,7 +169,7 @@ export function createRelay(parts: RelayParts) {
   /** Nobody reads an answer that could not be passed on, so whatever goes wrong here closes it. null: it has been answered. */
   async function answerUnlessRefused(way: Way, { key, begun, exchange }: Started): Promise<Refusal | null> {
     try {
-      const result = await begun;
+      const result = await counted(way, begun);
       await vault.report(key, result.kind === 'answer' ? 'ok' : result.outcome);
       if (result.kind === 'refusal') return result;
       await deliverAnswer(way, result, exchange);
@@ -175,6 +177,21 @@ export function createRelay(parts: RelayParts) {
     } catch (error) {
       exchange.abort();
       throw error;
+    }
+  }
+
+  async function counted({ request, journey }: Way, begun: Call['begun']): Promise<Answer | Refusal> {
+    let outcome: UpstreamOutcome = 'unreachable';
+    try {
+      const result = await begun;
+      outcome = result.kind === 'answer' ? 'ok' : result.outcome;
+      return result;
+    } catch (error) {
+      if (error === clientLeft) outcome = 'client_closed';
+      else if (toAppError(error).code === 'provider_timeout') outcome = 'timeout';
+      throw error;
+    } finally {
+      parts.metrics.upstream(request.provider.id, journey.row.source, outcome);
     }
   }
 
@@ -196,6 +213,7 @@ export function createRelay(parts: RelayParts) {
       outlet,
       headers: { ...downstreamHeaders(answer.headers, row.source), ...journey.headers() },
       settle: (delivered) => journey.settle({ ...delivered, status: answer.status, firstByteAt }),
+      undecoded: parts.metrics.undecoded,
       log: parts.log,
     });
   }

@@ -1,5 +1,6 @@
 /** One AI request as the relay takes it, and where its answer goes. */
 import type { TierName } from '@synthstack/core';
+import type { Settled } from '../meter.ts';
 import type { Provider, Route } from '../providers/provider.ts';
 import type { Headers } from './attempt.ts';
 import type { Form } from './form.ts';
@@ -19,6 +20,8 @@ export interface AiRequest {
   json: Record<string, unknown> | null;
   /** The body, where it is a form that can be read. */
   form?: Form | null;
+  /** Told what its row says once that is closed. */
+  settled?(row: Settled): void;
 }
 
 /** Where the answer goes: an HTTP response, or an agent in process. */

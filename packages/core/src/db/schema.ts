@@ -207,6 +207,10 @@ export function schema(dialect: Dialect) {
       index('request_user').on(t.userId, t.id),
       // Holds only what is under way, so that a start finds it without scanning the table.
       index('request_open').on(t.bootId).where(sql`state = 'open'`),
+      // Holds only what waits for a price, by model, so that a start finds the models whose prices have become known.
+      index('request_unpriced')
+        .on(t.provider, t.model, t.id)
+        .where(sql`cost_nano_usd is null and total_tokens is not null and model is not null and state <> 'open'`),
     ],
   );
 

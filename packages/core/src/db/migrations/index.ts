@@ -1,3 +1,4 @@
 import { migration as m0 } from './0000_spine.ts';
+import { migration as m1 } from './0001_unpriced.ts';
 
-export const migrations = [m0];
+export const migrations = [m0, m1];

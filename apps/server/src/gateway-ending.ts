@@ -1,0 +1,89 @@
+/** The end of a request of the gateway, however it came: its line in the log and its place in the metrics, once. */
+import type { ServerResponse } from 'node:http';
+import type { AppError, ErrorCode, KeySource } from '@synthstack/core';
+import type { Matched } from './gateway.ts';
+import { requestIdOf, type Settled } from './meter.ts';
+import type { Metrics } from './metrics.ts';
+import type { Log } from './ports/log.ts';
+import type { Headers } from './relay/attempt.ts';
+import type { Target } from './target.ts';
+
+export interface Asked {
+  id: number;
+  target: Target;
+  /** null: there is no such route. */
+  matched: Matched | null;
+  /** Gets the headers that the caller gets. */
+  said: Headers;
+  /** What the body asks for, once it is read. */
+  model: string | null;
+  streamed: boolean;
+  /** What its row says, once that is closed. */
+  settled: Settled | null;
+}
+
+export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>; log: Log }) {
+  return (res: ServerResponse, asked: Asked, error: AppError | null, durationMs: number): void => {
+    const { id, matched, said, model, streamed, settled } = asked;
+    const source = (said['x-byok-key-source'] as KeySource | undefined) ?? null;
+    const fallbackReason = said['x-byok-fallback-reason']?.toString();
+    const { status, outcome, code } = endingOf(res, settled, error);
+    metrics.ended({ matched, model, source, fallbackReason: fallbackReason ?? null, outcome, code, durationMs, streamed, settled });
+    const named = settled?.model ?? model;
+    log.info(
+      {
+        requestId: requestIdOf(id),
+        provider: matched?.provider.id,
+        route: matched?.route.path,
+        model: named === null ? undefined : printable(named),
+        streamed,
+        status,
+        keySource: source ?? undefined,
+        fallbackReason,
+        code: outcome === 'ok' ? undefined : outcome,
+        inputTokens: settled?.inputTokens ?? undefined,
+        outputTokens: settled?.outputTokens ?? undefined,
+        estimated: settled?.estimated || undefined,
+        ms: Math.round(durationMs),
+      },
+      'request',
+    );
+  };
+}
+
+/** A text of a client's, fit for a line of the log. Nearly all are as they are, which costs less to see than to replace. */
+export const printable = (text: string): string =>
+  shortAndVisible.test(text) ? text : text.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');
+const shortAndVisible = /^[\x21-\x7e]{0,100}$/;
+
+interface Ending {
+  /** What the caller got; 499: it had left (nginx's number, since HTTP has none). */
+  status: number;
+  /** `ok`, `client_closed`, a code of ours, what a provider's refusal was, or how its answer broke off. */
+  outcome: string;
+  /** Of the error of ours that the caller got. */
+  code: ErrorCode | null;
+}
+
+const clientClosed: Ending = { status: 499, outcome: 'client_closed', code: null };
+
+function endingOf(res: ServerResponse, settled: Settled | null, error: AppError | null): Ending {
+  if (hasLeft(res, settled)) return clientClosed;
+  const status = res.statusCode;
+  if (error) return { status, outcome: error.code, code: error.code };
+  if (settled) return { status, outcome: settled.errorCode ?? 'ok', code: null };
+  return { status, outcome: outcomeOf(status), code: null };
+}
+
+/** Whoever leaves after the terminal event has had the whole answer, and its row says so. */
+function hasLeft(res: ServerResponse, settled: Settled | null): boolean {
+  if (settled) return settled.status === null || settled.errorCode === 'client_closed';
+  return res.destroyed && !res.writableEnded;
+}
+
+/** Of what a provider said to a request that leaves no row. */
+function outcomeOf(status: number): string {
+  if (status < 300) return 'ok';
+  if (status === 429) return 'rate_limited';
+  return status === 408 || status >= 500 ? 'down' : 'refused';
+}

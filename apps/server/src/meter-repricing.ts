@@ -1,0 +1,177 @@
+/**
+ * Unknown is not zero, and need not stay unknown: requests of models that had no price when they were made are priced once a release
+ * knows one, at what it was when they were made. Rows and sums change in one transaction, and a row only while it has no cost, so that
+ * being stopped half-way, or two processes at once, can neither lose a request nor count one twice.
+ */
+import { AppError, costNanoUsd, type ModelPrice, type ProviderId } from '@synthstack/core';
+import { type Db, must, prepared, type Statement } from '@synthstack/core/db';
+import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import { isAnswer, type Place, placeOf } from './meter.ts';
+
+export interface RepricingParts {
+  db: Db;
+  /** The price of a model at a time. */
+  price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
+  nowMs(): number;
+  /** Rows of one transaction: a few milliseconds of the disk's time, which others wait for. */
+  batchSize?: number;
+}
+
+export type Repricing = ReturnType<typeof createRepricing>;
+
+export function createRepricing({ db, price, nowMs, batchSize = 200 }: RepricingParts) {
+  const statements = prepareStatements(db);
+  const { request } = db.tables;
+  let stopped = false;
+
+  /** The next model that has requests without a cost, in the index's order: one look-up, however many requests it has. */
+  async function modelAfter(last: Model | null): Promise<Model | null> {
+    const beyond = last ? sql`(${request.provider}, ${request.model}) > (${last.provider}, ${last.model})` : undefined;
+    const [next] = await db.orm
+      .select({ provider: request.provider, model: request.model })
+      .from(request)
+      .where(and(unpriced, beyond))
+      .orderBy(asc(request.provider), asc(request.model))
+      .limit(1);
+    return next && next.model !== null ? { provider: next.provider, model: next.model } : null;
+  }
+
+  const rowsAfter = ({ provider, model }: Model, lastId: number): Promise<Row[]> =>
+    db.orm
+      .select()
+      .from(request)
+      .where(and(unpriced, eq(request.provider, provider), eq(request.model, model), gt(request.id, lastId)))
+      .orderBy(asc(request.id))
+      .limit(batchSize);
+
+  async function priceModel(model: Model): Promise<number> {
+    let done = 0;
+    let lastId = 0;
+    while (!stopped) {
+      const rows = await rowsAfter(model, lastId);
+      if (rows.length === 0) break;
+      const priced = rows.flatMap((row) => withCost(row, price(model.provider, model.model, row.startedAt)));
+      try {
+        if (priced.length > 0) await db.commit(listFor(statements, priced));
+        done += priced.length;
+        lastId = rows.at(-1)?.id ?? lastId;
+      } catch (error) {
+        // Another process has priced one of them meanwhile, so it is at this model too, and the rest is left to it.
+        if (error instanceof AppError && error.code === 'conflict') break;
+        throw error;
+      }
+    }
+    return done;
+  }
+
+  return {
+    /** Prices what can be priced now, batch by batch. @returns how many requests. @throws AppError `storage_unavailable`; what was priced until then stays */
+    async run(): Promise<number> {
+      let done = 0;
+      for (let model = await modelAfter(null); model && !stopped; model = await modelAfter(model)) {
+        if (price(model.provider, model.model, nowMs())) done += await priceModel(model);
+      }
+      return done;
+    },
+
+    /** Ends `run` after the batch under way. */
+    stop(): void {
+      stopped = true;
+    },
+  };
+}
+
+interface Model {
+  provider: ProviderId;
+  model: string;
+}
+type Row = Db['tables']['request']['$inferSelect'];
+type Priced = Row & { cost: number };
+
+/** To the letter the condition of the index `request_unpriced`, without which no engine would use it. */
+const unpriced = sql`cost_nano_usd is null and total_tokens is not null and model is not null and state <> 'open'`;
+
+function withCost(row: Row, modelPrice: ModelPrice | null): Priced[] {
+  if (!modelPrice) return [];
+  const tokens = {
+    input: row.inputTokens ?? 0,
+    cachedInput: row.cachedInputTokens ?? 0,
+    cacheWrite: row.cacheWriteTokens ?? 0,
+    cacheWrite1h: row.cacheWrite1hTokens ?? 0,
+    audioInput: row.audioInputTokens ?? 0,
+    output: row.outputTokens ?? 0,
+    reasoning: row.reasoningTokens ?? 0,
+    audioOutput: row.audioOutputTokens ?? 0,
+  };
+  return [{ ...row, cost: costNanoUsd(tokens, modelPrice) }];
+}
+
+type SumName = 'user' | 'total' | 'userDay' | 'key';
+
+/** One transaction: each row, and for each row of sums once what all of them add to it. */
+function listFor(statements: Statements, rows: readonly Priced[]): Statement[] {
+  const sums = new Map<string, { name: SumName; place: Place; cost: number; unpriced: number }>();
+  for (const row of rows) {
+    const place = placeOf(row, row.model);
+    for (const name of row.source === 'user' ? everySum : sharedSums) {
+      const key = JSON.stringify([name, ...statements[name].names.map((one) => place[one])]);
+      const sum = sums.get(key) ?? { name, place, cost: 0, unpriced: 0 };
+      sum.cost += row.cost;
+      if (isAnswer(row)) sum.unpriced += 1;
+      sums.set(key, sum);
+    }
+  }
+  return [
+    // Priced by somebody else since it was read: all of the list is undone.
+    ...rows.map(({ id, cost }) => must(statements.row({ id, cost }))),
+    ...[...sums.values()].map(({ name, place, cost, unpriced }) => statements[name].change({ ...place, cost, unpriced })),
+  ];
+}
+
+const sharedSums: readonly SumName[] = ['user', 'total', 'userDay'];
+const everySum: readonly SumName[] = [...sharedSums, 'key'];
+
+type Statements = ReturnType<typeof prepareStatements>;
+
+function prepareStatements(db: Db) {
+  const { request, usageUser, usageTotal, usageUserDay, keyTotals } = db.tables;
+  const hole = (name: string) => sql.placeholder(name) as never;
+
+  /** @param place  the columns that say which row of the sums it is, and their names in `placeOf` */
+  const sum = (
+    table: typeof usageUser | typeof usageTotal | typeof usageUserDay | typeof keyTotals,
+    place: Readonly<Record<string, keyof Place>>,
+    also?: SQL,
+  ) => {
+    const columns = table as unknown as Record<string, typeof usageUser.userId>;
+    const is = Object.entries(place).map(([column, name]) => eq(columns[column] as typeof usageUser.userId, hole(name)));
+    const added = {
+      costNanoUsd: sql`${table.costNanoUsd} + ${hole('cost')}`,
+      unpricedRequests: sql`${table.unpricedRequests} - ${hole('unpriced')}`,
+    };
+    return {
+      names: Object.values(place),
+      change: prepared<Record<string, unknown>>(
+        db.orm
+          .update(table)
+          .set(added as never)
+          .where(and(...is, also)),
+      ),
+    };
+  };
+
+  return {
+    row: prepared<{ id: number; cost: number }>(
+      db.orm
+        .update(request)
+        .set({ costNanoUsd: hole('cost') })
+        .where(and(eq(request.id, hole('id')), isNull(request.costNanoUsd))),
+    ),
+    user: sum(usageUser, same('userId', 'bucket', 'provider', 'model', 'source', 'keyId')),
+    total: sum(usageTotal, same('bucket', 'provider', 'model', 'source', 'tier')),
+    userDay: sum(usageUserDay, same('day', 'userId', 'source')),
+    key: sum(keyTotals, { owner: 'userId', provider: 'provider' }, eq(keyTotals.position, 0)),
+  };
+}
+
+const same = (...names: (keyof Place)[]): Record<string, keyof Place> => Object.fromEntries(names.map((name) => [name, name]));
