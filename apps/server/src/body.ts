@@ -2,27 +2,46 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@synthstack/core';
 
-/** @throws AppError `request_timeout`: the client is too slow; or it left, and nobody reads this error */
-export async function* chunksOf(req: IncomingMessage): AsyncGenerator<Buffer> {
-  try {
-    // Leaving the loop must not destroy the socket: the caller is still to be told.
-    yield* req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
-  } catch (cause) {
+/**
+ * Hands each piece to `take` until all of the body was there. What `take` throws ends the reading and leaves the socket open, since the
+ * caller is still to be told. By events: an async iterator costs each request ten microseconds more.
+ * @throws AppError `request_timeout`: the client is too slow; or it left, and nobody reads this error
+ */
+export function eachChunk(req: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    function stop(error: unknown): void {
+      req.off('data', onData).pause();
+      reject(error);
+    }
+    function onData(chunk: Buffer): void {
+      try {
+        take(chunk);
+      } catch (error) {
+        stop(error);
+      }
+    }
+    req.on('data', onData);
+    req.once('end', resolve);
     // An error of ours: http-connections.ts has lost patience.
-    throw cause instanceof AppError ? cause : new AppError('request_timeout', 'The client left before its body was there.', { cause });
-  }
+    req.on('error', (cause) => stop(cause instanceof AppError ? cause : clientLeft(cause)));
+    req.once('close', () => {
+      if (!req.complete) stop(clientLeft());
+    });
+  });
 }
+
+const clientLeft = (cause?: Error) => new AppError('request_timeout', 'The client left before its body was there.', { cause });
 
 /** A small body, whole. @throws AppError `too_large`, `request_timeout` */
 export async function readText(req: IncomingMessage, limitBytes = 64 * 1_024): Promise<string> {
   if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of chunksOf(req)) {
+  await eachChunk(req, (chunk) => {
     length += chunk.length;
     if (length > limitBytes) throw tooLarge(limitBytes);
     chunks.push(chunk);
-  }
+  });
   return Buffer.concat(chunks).toString('utf8');
 }
 

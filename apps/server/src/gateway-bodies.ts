@@ -1,7 +1,7 @@
 /** The bodies of AI requests: each is bounded, and so are all of them together, since they stay in memory until their request is over. */
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@synthstack/core';
-import { chunksOf, tooLarge } from './body.ts';
+import { eachChunk, tooLarge } from './body.ts';
 import { jsonWeight, maxJsonWeight } from './json-weight.ts';
 
 export interface BodyLimits {
@@ -36,13 +36,13 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
       let length = 0;
       let weight = 0;
       try {
-        for await (const chunk of chunksOf(req)) {
+        await eachChunk(req, (chunk) => {
           length += chunk.length;
           inFlight += chunk.length;
           if (length > limitBytes) throw tooLarge(limitBytes);
           if (inFlight > allBytes) throw busy();
           chunks.push(chunk);
-        }
+        });
         const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
         if (isJson) weight = jsonWeight(body);
         inFlight += weight;

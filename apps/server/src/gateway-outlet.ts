@@ -9,86 +9,119 @@ export interface OutletParts {
   said: Headers;
   /** The route is one of Anthropic's. */
   anthropic: boolean;
-  /** Headers of ours that every answer carries. */
-  ours: Record<string, string>;
+  /** Every answer carries it. */
+  requestId: string;
   clock: Clock;
   /** How long a client may take nothing of what waits for it. */
   stallMs: number;
 }
 
-export function httpOutlet(res: ServerResponse, { said, anthropic, ours, clock, stallMs }: OutletParts): Outlet {
-  let head: { status: number; headers: Headers } | null = null;
-  let onGone = () => {};
-  let onDrain = () => {};
-  let over = false;
-  let gone = res.destroyed;
-  let letGo: (() => void) | null = null;
-  res.on('drain', () => {
-    stopWaiting();
-    onDrain();
-  });
-  res.on('close', () => {
-    stopWaiting();
-    if (over) return;
-    gone = true;
-    onGone();
-  });
+/** A small last piece goes out with its head in one call to the system: as one text, since Node sends two buffers in two pieces. */
+const smallBytes = 16_384;
+
+/** One a request, so a class: functions of its own for each would cost as much as the answer. */
+export class HttpOutlet implements Outlet {
+  gone: boolean;
+  readonly #res: ServerResponse;
+  readonly #parts: OutletParts;
+  #status = 0;
+  /** Until it has left. */
+  #headers: Headers | null = null;
+  #onGone: (() => void) | null = null;
+  #onDrain: (() => void) | null = null;
+  #over = false;
+  #letGo: (() => void) | null = null;
+
+  constructor(res: ServerResponse, parts: OutletParts) {
+    this.gone = res.destroyed;
+    this.#res = res;
+    this.#parts = parts;
+    res.on('close', () => this.#closed());
+  }
+
+  head(status: number, headers: Headers, now = false): void {
+    this.#status = status;
+    this.#headers = headers;
+    Object.assign(this.#parts.said, headers);
+    if (!now) return;
+    this.#sendHead();
+    this.#res.flushHeaders();
+  }
+
+  write(chunk: Buffer): boolean {
+    this.#sendHead();
+    const hasRoom = this.#res.write(chunk);
+    if (!hasRoom) this.#waitForReader();
+    return hasRoom;
+  }
+
+  end(chunk?: Buffer): void {
+    this.#over = true;
+    const isWhole = this.#headers !== null;
+    this.#sendHead(chunk?.length ?? 0);
+    if (isWhole && chunk && chunk.length <= smallBytes) this.#res.end(chunk.toString('latin1'), 'latin1');
+    else this.#res.end(chunk);
+    // What the system has taken is no longer waited for.
+    if (this.#res.writableLength > 0) this.#waitForReader();
+  }
+
+  breakOff(): void {
+    this.#over = true;
+    this.#res.destroy();
+  }
+
+  onDrain(fn: () => void): void {
+    this.#onDrain = fn;
+  }
+
+  onGone(fn: () => void): void {
+    this.#onGone = fn;
+    if (this.gone) fn();
+  }
+
+  #sendHead(length?: number): void {
+    const headers = this.#headers;
+    if (!headers) return;
+    this.#headers = null;
+    const { anthropic, requestId } = this.#parts;
+    const sent: Record<string, string | string[] | number> = shapedHeaders(headers, anthropic);
+    sent['x-byok-request-id'] = requestId;
+    if (length !== undefined) sent['content-length'] = length;
+    this.#res.writeHead(this.#status, sent);
+  }
+
+  #closed(): void {
+    this.#stopWaiting();
+    if (this.#over) return;
+    this.gone = true;
+    this.#onGone?.();
+  }
 
   /** A client that takes nothing for so long is let go: what waits for it is memory, and perhaps a provider that is paused. */
-  function waitForReader(): void {
-    letGo ??= clock.after(stallMs, () => res.destroy());
-  }
-  function stopWaiting(): void {
-    letGo?.();
-    letGo = null;
-  }
-
-  function sendHead(length?: number): void {
-    if (!head) return;
-    const { status, headers } = head;
-    head = null;
-    res.writeHead(status, { ...shapedHeaders(headers, anthropic), ...ours, ...(length === undefined ? {} : { 'content-length': length }) });
+  #waitForReader(): void {
+    if (this.#letGo) return;
+    const { clock, stallMs } = this.#parts;
+    this.#letGo = clock.after(stallMs, () => this.#res.destroy());
+    if (!this.#over)
+      this.#res.once('drain', () => {
+        this.#stopWaiting();
+        this.#onDrain?.();
+      });
   }
 
-  return {
-    head(status, headers, now) {
-      head = { status, headers };
-      Object.assign(said, headers);
-      if (!now) return;
-      sendHead();
-      res.flushHeaders();
-    },
-    write(chunk) {
-      sendHead();
-      const hasRoom = res.write(chunk);
-      if (!hasRoom) waitForReader();
-      return hasRoom;
-    },
-    end(chunk) {
-      over = true;
-      sendHead(chunk?.length ?? 0);
-      res.end(chunk);
-      if (!res.writableFinished) waitForReader();
-    },
-    breakOff() {
-      over = true;
-      res.destroy();
-    },
-    onDrain(fn) {
-      onDrain = fn;
-    },
-    onGone(fn) {
-      onGone = fn;
-      if (gone) fn();
-    },
-    get gone() {
-      return gone;
-    },
-  };
+  #stopWaiting(): void {
+    this.#letGo?.();
+    this.#letGo = null;
+  }
 }
 
 /** Each SDK's users see the limit headers that they know. */
 export function shapedHeaders<T extends string | string[]>(headers: Record<string, T>, anthropic: boolean): Record<string, T> {
-  const others = anthropic ? /^x-ratelimit-(limit|remaining|reset)-requests$/ : /^anthropic-ratelimit-/;
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !others.test(name)));
+  const others = anthropic ? openaiLimits : anthropicLimits;
+  const shaped: Record<string, T> = {};
+  for (const name in headers) if (!others.has(name)) shaped[name] = headers[name] as T;
+  return shaped;
 }
+const limitNames = (before: string) => new Set(['limit', 'remaining', 'reset'].map((name) => before.replace('*', name)));
+const openaiLimits = limitNames('x-ratelimit-*-requests');
+const anthropicLimits = limitNames('anthropic-ratelimit-requests-*');

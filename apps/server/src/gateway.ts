@@ -4,7 +4,7 @@ import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthsta
 import type { Callers } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
 import { type Asked, createEnding, printable } from './gateway-ending.ts';
-import { httpOutlet, shapedHeaders } from './gateway-outlet.ts';
+import { HttpOutlet, shapedHeaders } from './gateway-outlet.ts';
 import { type Meter, requestIdOf, type Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Clock } from './ports/clock.ts';
@@ -58,11 +58,8 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       const json = matched.route.body === 'json' && body ? parseJson(body) : form && formJson(form);
       if (json) note(asked, json);
       if (json) refuseOthersModel(matched, json.model);
-      const outlet = httpOutlet(res, {
-        ...{ said, clock, stallMs },
-        anthropic: matched.provider.errorShape === 'anthropic',
-        ours: { 'x-byok-request-id': requestIdOf(id) },
-      });
+      const anthropic = matched.provider.errorShape === 'anthropic';
+      const outlet = new HttpOutlet(res, { said, clock, stallMs, anthropic, requestId: requestIdOf(id) });
       const settled = (row: Settled) => {
         asked.settled = row;
       };
@@ -114,20 +111,35 @@ export const gatewayRoutes: readonly { provider: Provider; route: Route }[] = al
 
 const methods = [...new Set(gatewayRoutes.map(({ route }) => route.method))];
 
+function isTemplate({ path }: Route): boolean {
+  return path.includes('{');
+}
+
 const segmentPattern = /^[A-Za-z0-9._:-]{1,256}$/;
+
+/** `POST /v1/messages` -> who has it, for nearly all that is asked; templates are gone through one by one. */
+const exactRoutes: ReadonlyMap<string, readonly Matched[]> = Map.groupBy(
+  gatewayRoutes.filter(({ route }) => !isTemplate(route)).map((one) => ({ ...one, path: one.route.path })),
+  ({ route }) => `${route.method} ${route.path}`,
+);
+const templates = gatewayRoutes.filter(({ route }) => isTemplate(route));
 
 /** The route for exactly this path; where two providers have it, the one whose marker the client sends, else the first without. */
 export function matchRoute(method: string, pathname: string, headers: IncomingMessage['headers']): Matched | null {
-  const found = gatewayRoutes.flatMap(({ provider, route }) => {
-    const path = route.method === method ? fill(route.path, pathname) : null;
-    return path === null ? [] : [{ provider, route, path }];
-  });
+  const found = exactRoutes.get(`${method} ${pathname}`) ?? filled(method, pathname);
   return (
     found.find(({ provider }) => provider.marker && headers[provider.marker] !== undefined) ??
     found.find(({ provider }) => !provider.marker) ??
     found[0] ??
     null
   );
+}
+
+function filled(method: string, pathname: string): Matched[] {
+  return templates.flatMap(({ provider, route }) => {
+    const path = route.method === method ? fill(route.path, pathname) : null;
+    return path === null ? [] : [{ provider, route, path }];
+  });
 }
 
 /** True for what an SDK asks for whose base URL lacks `/v1`, or has it once too often. It is answered here, though not all of it is below /v1. */
@@ -150,7 +162,6 @@ function baseUrlHint({ name, sdkBase }: Provider, publicUrl: string): string {
 
 /** The template with the path's own ids, checked and encoded anew; null: another path. */
 function fill(template: string, pathname: string): string | null {
-  if (!template.includes('{')) return template === pathname ? template : null;
   const wanted = template.split('/');
   const given = pathname.split('/');
   if (wanted.length !== given.length) return null;

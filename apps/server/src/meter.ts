@@ -11,7 +11,7 @@ import {
   type TierName,
   toAppError,
 } from '@synthstack/core';
-import { atomically, type Db, must, prepared, type RequestState, type Statement } from '@synthstack/core/db';
+import { atomically, type Db, must, prepared, type RequestState, type Statement, type Ticket } from '@synthstack/core/db';
 import { and, eq, gte, inArray, isNotNull, type SQL, sql } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createReports } from './meter-report.ts';
@@ -76,6 +76,8 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
   const ids = createIds(clock, boot.slot);
   /** Rows that could not be settled for lack of disk, by id: they are as soon as another row can be written. */
   const owed = new Map<number, Statement[]>();
+  /** Opened rows on their way to the disk, by id: one that has not left yet is closed before it does, in one write. */
+  const opening = new Map<number, Ticket>();
 
   async function payOwed(): Promise<void> {
     const debts = [...owed];
@@ -94,7 +96,13 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
 
     /** Opens the row. @throws AppError `storage_unavailable`, and then no answer may begin */
     async record(request: OpenRequest): Promise<void> {
-      await db.commit([statements.open({ ...request, bootId: boot.id })]);
+      const ticket = db.enqueue([statements.open({ ...request, bootId: boot.id })]);
+      opening.set(request.id, ticket);
+      try {
+        await ticket.landed;
+      } finally {
+        opening.delete(request.id);
+      }
       if (owed.size > 0) void payOwed();
     },
 
@@ -103,7 +111,11 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
       await db.commit([statements.reroute({ ...request })]);
     },
 
-    /** Closes the row and adds it to the sums, both once, also if it is called again because it failed. @throws AppError `storage_unavailable`, and then the answer may not end as complete */
+    /**
+     * Closes the row, whether or not it has reached the disk yet, and adds it to the sums, both once, also if it is called again because
+     * it failed.
+     * @throws AppError `storage_unavailable`, `conflict`: there is no open row; and then the answer may not end as complete
+     */
     async settle(request: OpenRequest, settlement: Settlement): Promise<Settled> {
       const { usage } = settlement;
       const model = request.model ?? usage?.model ?? null;
@@ -117,8 +129,10 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
       const closed = { ...request, ...settlement, ...counts, model, costNanoUsd: cost, endedAt, answered };
       const sums = answered || usage ? sumStatements(statements, request, { answered, model, counts, cost, endedAt }) : [];
       const again = [must(statements.closeOnce(closed)), ...sums];
+      const ticket = opening.get(request.id);
       try {
-        await db.commit(owed.has(request.id) ? again : [statements.close(closed), ...sums]);
+        if (ticket?.replace([statements.openClosed({ ...closed, bootId: boot.id }), ...sums])) await ticket.landed;
+        else await db.commit(owed.has(request.id) ? again : [must(statements.close(closed)), ...sums]);
         owed.delete(request.id);
         return closed;
       } catch (error) {
@@ -348,6 +362,8 @@ function prepareStatements(db: Db) {
         .where(eq(request.id, hole('id'))),
     ),
     close: prepared<Record<string, unknown>>(close(eq(request.id, hole('id')))),
+    /** Opened and closed at once. */
+    openClosed: prepared<Record<string, unknown>>(db.orm.insert(request).values(holes([...new Set([...opening, ...closing])]))),
     /** For a second try: the first may have reached the disk although nobody could say so. */
     closeOnce: prepared<Record<string, unknown>>(close(and(eq(request.id, hole('id')), eq(request.state, 'open')))),
     sumUser: adder(usageUser, ['userId', 'bucket', 'provider', 'model', 'source', 'keyId']),

@@ -31,6 +31,9 @@ export function createTraffic({ db, clock, writes, notice }: TrafficParts) {
   }
 
   return {
+    isNews: (key: UsableKey, outcome: Outcome | 'unreadable'): boolean =>
+      outcome !== 'ok' || !('environment' in key || key.owner === platform || key.status === 'valid'),
+
     async report(key: UsableKey, outcome: Outcome | 'unreadable'): Promise<void> {
       const nowMs = clock.now();
       if ('environment' in key || key.owner === platform) {

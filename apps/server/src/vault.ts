@@ -181,6 +181,9 @@ export function createVault({ db, keyring, sender, clock, limits, audit, notice,
      */
     report: (key: UsableKey, outcome: Outcome | 'unreadable'): Promise<void> => traffic.report(key, outcome),
 
+    /** False: reporting it would change nothing. */
+    isNews: (key: UsableKey, outcome: Outcome | 'unreadable'): boolean => traffic.isNews(key, outcome),
+
     /** For a key without credit: whether this request may try it. Of any number that ask when it is due, one gets true. */
     takeTrial: (key: StoredKey): Promise<boolean> => traffic.takeTrial(key),
 

@@ -41,6 +41,8 @@ export interface Refusal {
 export interface Call {
   /** @throws AppError `provider_unreachable`, `provider_timeout` */
   begun: Promise<Answer | Refusal>;
+  /** Whoever waits for `begun` waits no longer. */
+  giveUp(why: AppError): void;
   exchange: Exchange;
 }
 
@@ -166,7 +168,7 @@ export function call({ sender, clock, provider, request, secret, refused }: Call
       else reject(error);
     },
   });
-  return { begun, exchange };
+  return { begun, giveUp: reject, exchange };
 }
 
 export function isEventStream(headers: Headers): boolean {

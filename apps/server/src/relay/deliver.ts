@@ -23,6 +23,8 @@ export interface Delivery {
   exchange: Exchange;
   outlet: Outlet;
   headers: Headers;
+  /** Resolves when the request is on disk: no byte may leave before. @throws AppError `storage_unavailable` */
+  onDisk(): Promise<void>;
   settle(delivered: Delivered): Promise<void>;
   /** Told where a compressed answer could not be opened to be read. */
   undecoded(provider: ProviderId): void;

@@ -16,128 +16,153 @@ export interface JourneyParts {
   log: Log;
 }
 
-export type Journey = ReturnType<typeof createJourney>;
-
-/** @param unused  why the user's own key is not the first to be tried */
-export function createJourney(request: AiRequest, { meter, limits, log }: JourneyParts, unused: FallbackReason | null) {
-  const row = openRow(request);
+/** One a request, so a class: functions of its own for each would cost as much as the answer. */
+export class Journey {
+  readonly row: OpenRequest;
+  /** Why the caller's own key does not answer; null: it does, or there is none. */
+  reason: FallbackReason | null;
+  /** Whose key is being tried; null: none yet. */
+  source: KeySource | null = null;
+  readonly #request: AiRequest;
+  readonly #parts: JourneyParts;
   /** The row is on disk, or on its way there; null: not even asked for. */
-  let recorded: Promise<void> | null = null;
-  let source: KeySource | null = null;
-  let place: Place | null = null;
-  let reason = unused;
-  let capped: number | null = null;
+  #recorded: Promise<void> | null = null;
+  #place: Place | null = null;
+  #capped: number | null = null;
   /** Told or worked out already, should the settled row not reach the disk at once. */
-  let usage: Usage | null = null;
+  #usage: Usage | null = null;
 
-  async function settle(settlement: Settlement): Promise<void> {
-    usage = settlement.usage;
-    if (isMetered(request.route)) request.settled?.(await meter.settle(row, settlement));
+  /** @param unused  why the user's own key is not the first to be tried */
+  constructor(request: AiRequest, parts: JourneyParts, unused: FallbackReason | null) {
+    this.row = openRow(request);
+    this.reason = unused;
+    this.#request = request;
+    this.#parts = parts;
   }
 
-  async function giveBack(): Promise<void> {
-    if (place) await limits.giveBack(request.caller.userId, place);
-    place = null;
+  onOwnKey(keyId: string): void {
+    const { row } = this;
+    this.source = 'user';
+    row.source = 'user';
+    row.keyId = keyId;
+    row.firstKeyId ??= keyId;
+    row.fallbackReason = null;
     row.slotAt = null;
   }
 
-  /** What a client that has left before the first byte may have cost all the same. */
-  async function costOfLeaving(): Promise<Usage | null> {
-    const { provider, route, json } = request;
-    if (!route.usage) return null;
+  onPlatformKey(): void {
+    const { row } = this;
+    this.source = 'platform';
+    row.source = 'platform';
+    row.keyId = null;
+    row.fallbackReason = this.reason;
+  }
+
+  /** Why the user's own key does not answer. The first reason stands. */
+  passOver(why: FallbackReason): void {
+    this.reason ??= why;
+  }
+
+  cappedAt(tokens: number | null): void {
+    this.#capped = tokens;
+  }
+
+  /** @throws AppError `limit_reached` */
+  async takePlace(nowMs: number): Promise<void> {
+    const { userId, tier } = this.#request.caller;
+    this.#place = await this.#parts.limits.take(userId, tier, nowMs);
+    this.row.slotAt = this.#place.at;
+  }
+
+  async giveBack(): Promise<void> {
+    if (this.#place) await this.#parts.limits.giveBack(this.#request.caller.userId, this.#place);
+    this.#place = null;
+    this.row.slotAt = null;
+  }
+
+  /** The row is asked for already: another key has been tried. */
+  get isUnderWay(): boolean {
+    return this.#recorded !== null;
+  }
+
+  /** Before another key is tried, the row on disk says so. @throws AppError `storage_unavailable` */
+  async turn(): Promise<void> {
+    await this.#recorded;
+    if (isMetered(this.#request.route)) await this.#parts.meter.reroute(this.row);
+  }
+
+  /** The row begins its way to the disk, while the provider thinks. */
+  record(): void {
+    if (this.#recorded) return;
+    this.#recorded = isMetered(this.#request.route) ? this.#parts.meter.record(this.row) : Promise.resolve();
+    // Whoever awaits it sees its error; until then it must not count as unhandled.
+    this.#recorded.catch(ignore);
+  }
+
+  /** Resolves when the row is on disk. @throws AppError `storage_unavailable` */
+  onDisk(): Promise<void> {
+    return this.#recorded ?? Promise.resolve();
+  }
+
+  /** Closes the row, whether or not it has reached the disk yet: then both are there at once. @throws AppError `storage_unavailable` */
+  async settle(settlement: Settlement): Promise<void> {
+    this.#usage = settlement.usage;
+    const { route, settled } = this.#request;
+    if (!isMetered(route)) return;
     try {
-      return await estimateUsage({ provider, model: row.model, request: json, told: null, text: '' });
+      const row = await this.#parts.meter.settle(this.row, settlement);
+      settled?.(row);
     } catch (error) {
-      log.error({ requestId: requestIdOf(request.id) }, 'The usage of a request whose client left could not be estimated', error);
-      return null;
+      // Where the row was not even opened, that is why.
+      await this.#recorded;
+      throw error;
     }
   }
 
-  return {
-    row,
-    get reason() {
-      return reason;
-    },
-    get source() {
-      return source;
-    },
+  settleRefused(status: number, errorCode: string): Promise<void> {
+    return this.settle({ state: 'failed', status, errorCode, usage: null, estimated: false, firstByteAt: null });
+  }
 
-    onOwnKey(keyId: string): void {
-      source = 'user';
-      Object.assign(row, { source, keyId, firstKeyId: row.firstKeyId ?? keyId, fallbackReason: null, slotAt: null });
-    },
+  /** Ends it with an error of ours: the row, if there is one, says so before the caller hears of it. @returns the error with our headers */
+  async fail(error: AppError): Promise<AppError> {
+    if (undoes.has(error.code)) await this.giveBack();
+    const answer = error.with(this.headers());
+    if (!this.#recorded) return answer;
+    try {
+      await this.#recorded;
+      const left = error.code === clientLeft.code;
+      const known = this.#usage ?? (error === clientLeft ? await this.#costOfLeaving() : null);
+      const end = left ? { status: null, errorCode: 'client_closed' } : { status: error.form.http, errorCode: error.code };
+      await this.settle({ ...end, state: 'failed', usage: known, estimated: left && known !== null, firstByteAt: null });
+    } catch (storage) {
+      this.#parts.log.error({ requestId: requestIdOf(this.#request.id) }, 'A failed request could not be settled', storage);
+    }
+    return answer;
+  }
 
-    onPlatformKey(): void {
-      source = 'platform';
-      Object.assign(row, { source, keyId: null, fallbackReason: reason });
-    },
+  /** On whose key, and why not on the caller's own: on every answer, ours and the provider's. */
+  headers(): Record<string, string> {
+    const headers: Record<string, string> = {};
+    if (this.source) headers['x-byok-key-source'] = this.source;
+    if (this.reason) headers['x-byok-fallback-reason'] = this.reason;
+    if (this.#capped !== null) headers['x-byok-output-cap'] = String(this.#capped);
+    return this.#place ? Object.assign(headers, this.#place.headers) : headers;
+  }
 
-    /** Why the user's own key does not answer. The first reason stands. */
-    passOver(why: FallbackReason): void {
-      reason ??= why;
-    },
-
-    cappedAt(tokens: number | null): void {
-      capped = tokens;
-    },
-
-    /** @throws AppError `limit_reached` */
-    async takePlace(nowMs: number): Promise<void> {
-      place = await limits.take(request.caller.userId, request.caller.tier, nowMs);
-      row.slotAt = place.at;
-    },
-    giveBack,
-
-    /** Before another key is tried, the row on disk says so. @throws AppError `storage_unavailable` */
-    async turn(): Promise<void> {
-      if (!recorded) return;
-      await recorded;
-      if (isMetered(request.route)) await meter.reroute(row);
-    },
-
-    /** The row begins its way to the disk, while the provider thinks. */
-    record(): void {
-      recorded ??= isMetered(request.route) ? meter.record(row) : Promise.resolve();
-      // Whoever awaits it sees its error; until then it must not count as unhandled.
-      recorded.catch(() => undefined);
-    },
-
-    /** Resolves when the row is on disk. @throws AppError `storage_unavailable` */
-    onDisk: async (): Promise<void> => void (await recorded),
-
-    settle,
-
-    settleRefused: (status: number, errorCode: string): Promise<void> =>
-      settle({ state: 'failed', status, errorCode, usage: null, estimated: false, firstByteAt: null }),
-
-    /** Ends it with an error of ours: the row, if there is one, says so before the caller hears of it. @returns the error with our headers */
-    async fail(error: AppError): Promise<AppError> {
-      if (undoes.has(error.code)) await giveBack();
-      const answer = error.with(this.headers());
-      if (!recorded) return answer;
-      try {
-        await recorded;
-        const left = error.code === clientLeft.code;
-        const known = usage ?? (error === clientLeft ? await costOfLeaving() : null);
-        const end = left ? { status: null, errorCode: 'client_closed' } : { status: error.form.http, errorCode: error.code };
-        await settle({ ...end, state: 'failed', usage: known, estimated: left && known !== null, firstByteAt: null });
-      } catch (storage) {
-        log.error({ requestId: requestIdOf(request.id) }, 'A failed request could not be settled', storage);
-      }
-      return answer;
-    },
-
-    /** On whose key, and why not on the caller's own: on every answer, ours and the provider's. */
-    headers(): Record<string, string> {
-      return {
-        ...(source && { 'x-byok-key-source': source }),
-        ...(reason && { 'x-byok-fallback-reason': reason }),
-        ...(capped !== null && { 'x-byok-output-cap': String(capped) }),
-        ...place?.headers,
-      };
-    },
-  };
+  /** What a client that has left before the first byte may have cost all the same. */
+  async #costOfLeaving(): Promise<Usage | null> {
+    const { id, provider, route, json } = this.#request;
+    if (!route.usage) return null;
+    try {
+      return await estimateUsage({ provider, model: this.row.model, request: json, told: null, text: '' });
+    } catch (error) {
+      this.#parts.log.error({ requestId: requestIdOf(id) }, 'The usage of a request whose client left could not be estimated', error);
+      return null;
+    }
+  }
 }
+
+const ignore = () => undefined;
 
 /** Nobody reads this error: the client has left while a provider worked on its answer. */
 export const clientLeft = new AppError('request_timeout', 'The client left before it was answered.');

@@ -16,7 +16,7 @@ import type { AiRequest } from './request.ts';
 export interface PlatformModelsParts {
   sender: Pick<Sender, 'ask'>;
   vault: Pick<Vault, 'use' | 'report'>;
-  platformKey(provider: Provider['id']): Promise<UsableKey | null>;
+  platformKey(provider: Provider['id']): UsableKey | null | Promise<UsableKey | null>;
   clock: Clock;
 }
 

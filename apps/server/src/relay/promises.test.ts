@@ -181,12 +181,26 @@ for (const asking of askings) {
       'storage_unavailable',
       null,
     ]);
-    expect(await app.provider.requests.at(-1)?.settled).toMatch(/aborted|ended/);
+    // The operator's money is not spent on what cannot be written down.
+    expect(app.provider.requests).toEqual([]);
     expect((await app.app.limits.view(person.id, 'premium')).day.used).toBe(0);
     await mendDisk(app);
     expect(await app.requests()).toEqual([]);
     const again = await ask(app, person, asking);
     expect([again.status, (await readAll(again)).broke]).toEqual([200, false]);
+    expect(await app.requests()).toMatchObject([{ state: 'done' }]);
+  });
+
+  test(`${asking.name}: on one's own key too, a disk that fails before the answer gives 503 and no row, and the provider is let go`, async () => {
+    await using app = await testApp();
+    const person = await own(app);
+    await failDisk(app);
+    const res = await ask(app, person, asking);
+    expect([res.status, codeIn(asking.provider, await res.text())]).toEqual([503, 'storage_unavailable']);
+    expect(await app.provider.requests.at(-1)?.settled).toMatch(/aborted|ended/);
+    await mendDisk(app);
+    expect(await app.requests()).toEqual([]);
+    expect((await readAll(await ask(app, person, asking))).broke).toBe(false);
     expect(await app.requests()).toMatchObject([{ state: 'done' }]);
   });
 

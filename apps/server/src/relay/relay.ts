@@ -19,7 +19,7 @@ import { createConcurrency } from './concurrency.ts';
 import { deliverBytes } from './deliver-bytes.ts';
 import { deliverEvents } from './deliver-events.ts';
 import { downstreamHeaders, upstreamHeaders } from './headers.ts';
-import { clientLeft, createJourney, type Journey } from './journey.ts';
+import { clientLeft, Journey } from './journey.ts';
 import { platformFailure } from './platform-failure.ts';
 import { createPlatformModels } from './platform-models.ts';
 import { type PlatformRules, platformRequest } from './platform-request.ts';
@@ -30,10 +30,10 @@ export type { AiRequest, Outlet } from './request.ts';
 
 export interface RelayParts {
   sender: Sender;
-  vault: Pick<Vault, 'use' | 'report' | 'takeTrial'>;
+  vault: Pick<Vault, 'use' | 'isNews' | 'report' | 'takeTrial'>;
   /** The caller's keys and the platform's, still sealed, from a cache that every change drops. */
-  keysOf(userId: string): Promise<readonly StoredKey[]>;
-  platformKey(provider: ProviderId): Promise<UsableKey | null>;
+  keysOf(userId: string): readonly StoredKey[] | Promise<readonly StoredKey[]>;
+  platformKey(provider: ProviderId): UsableKey | null | Promise<UsableKey | null>;
   meter: Meter;
   metrics: Pick<Metrics, 'upstream' | 'undecoded'>;
   limits: Limits;
@@ -68,35 +68,33 @@ export function createRelay(parts: RelayParts) {
    * @throws AppError for all that goes wrong before the answer's first byte; its headers say which key was tried
    */
   async function handle(request: AiRequest, outlet: Outlet): Promise<void> {
-    const leave = concurrency.enter(request.caller.userId);
+    const { provider, route, caller } = request;
+    const leave = concurrency.enter(caller.userId);
     try {
-      await admitted(request, outlet);
+      const keys = (await parts.keysOf(caller.userId)).filter((key) => key.provider === provider.id);
+      // These are never lent, so nobody else would notice and tell their owner.
+      for (const key of keys) if (key.status === 'unreadable' && caller.byok) await vault.report(key, 'unreadable');
+      const platformKey = route.stateless ? await parts.platformKey(provider.id) : null;
+      const choice = choose({ provider, keys, byok: caller.byok, platform: platformKey !== null, nowMs: clock.now() });
+      const journey = new Journey(request, parts, choice.reason);
+      try {
+        await tryInOrder({ request, outlet, journey }, choice.attempts);
+      } catch (thrown) {
+        throw await journey.fail(toAppError(thrown));
+      }
     } finally {
       leave();
     }
   }
 
-  async function admitted(request: AiRequest, outlet: Outlet): Promise<void> {
-    const { provider, route, caller } = request;
-    const keys = (await parts.keysOf(caller.userId)).filter((key) => key.provider === provider.id);
-    // These are never lent, so nobody else would notice and tell their owner.
-    for (const key of keys) if (key.status === 'unreadable' && caller.byok) await vault.report(key, 'unreadable');
-    const platformKey = route.stateless ? await parts.platformKey(provider.id) : null;
-    const choice = choose({ provider, keys, byok: caller.byok, platform: platformKey !== null, nowMs: clock.now() });
-    const journey = createJourney(request, parts, choice.reason);
-    try {
-      await tryInOrder({ request, outlet, journey }, choice.attempts);
-    } catch (thrown) {
-      throw await journey.fail(toAppError(thrown));
-    }
-  }
-
   async function tryInOrder(way: Way, attempts: Attempt<StoredKey>[]): Promise<void> {
     const { request, journey } = way;
-    for (const [i, attempt] of attempts.entries()) {
-      const mayFallBack = i + 1 < attempts.length;
+    let left = attempts.length;
+    for (const attempt of attempts) {
+      left -= 1;
+      const mayFallBack = left > 0;
       if (attempt.source === 'platform' && request.route.tellsModels) return tellModels(way);
-      const ready = attempt.source === 'user' ? await prepareOwn(request, journey, attempt) : await preparePlatform(request, journey);
+      const ready = await prepare(way, attempt);
       const started = ready && (await dispatch(way, ready));
       if (started) {
         const refusal = await answerUnlessRefused(way, started);
@@ -109,16 +107,20 @@ export function createRelay(parts: RelayParts) {
     }
   }
 
-  /** The user's own key: the request goes up as it is. null: another request has its trial already. */
-  async function prepareOwn(
-    request: AiRequest,
-    journey: Journey,
-    { key, trial }: Attempt<StoredKey> & { source: 'user' },
-  ): Promise<Ready | null> {
-    if (trial && !(await vault.takeTrial(key))) {
-      journey.passOver('no_credit');
-      return null;
-    }
+  function prepare({ request, journey }: Way, attempt: Attempt<StoredKey>): Ready | Promise<Ready | null> {
+    if (attempt.source === 'platform') return preparePlatform(request, journey);
+    return attempt.trial ? tryOwn(request, journey, attempt.key) : prepareOwn(request, journey, attempt.key);
+  }
+
+  /** A key that may have no credit. null: another request has its trial already. */
+  async function tryOwn(request: AiRequest, journey: Journey, key: StoredKey): Promise<Ready | null> {
+    if (await vault.takeTrial(key)) return prepareOwn(request, journey, key);
+    journey.passOver('no_credit');
+    return null;
+  }
+
+  /** The user's own key: the request goes up as it is. */
+  function prepareOwn(request: AiRequest, journey: Journey, key: StoredKey): Ready {
     journey.onOwnKey(key.id);
     const { body, json } = request;
     const ask = request.route.asksForUsage && json?.stream === true && !asksForUsage(json);
@@ -137,11 +139,17 @@ export function createRelay(parts: RelayParts) {
   }
 
   /**
-   * Sends. The first attempt's row travels to the disk while the provider thinks; a further attempt waits until the row says so.
+   * Sends. On the user's own key the row travels to the disk while the provider thinks; on the platform's, and on a further attempt, the
+   * row says so first.
    * null: the sealed key cannot be opened.
    */
   async function dispatch({ request, outlet, journey }: Way, { key, request: upstreamRequest }: Ready): Promise<Started | null> {
-    await journey.turn();
+    if (journey.isUnderWay) await journey.turn();
+    else if (journey.source === 'platform') {
+      // Its place in the limits must be known after a kill, also if the provider has been asked and nobody could be told.
+      journey.record();
+      await journey.onDisk();
+    }
     if (outlet.gone) throw new AppError(clientLeft.code, 'The client left before anything was sent.');
     const refused = journey.source === 'platform' ? refusedOnPlatform : refusedOnOwn;
     let started: Started;
@@ -158,19 +166,29 @@ export function createRelay(parts: RelayParts) {
       return null;
     }
     journey.record();
-    const left = Promise.withResolvers<never>();
     outlet.onGone(() => {
       started.exchange.abort();
-      left.reject(clientLeft);
+      started.giveUp(clientLeft);
     });
-    return { ...started, begun: Promise.race([started.begun, left.promise]) };
+    return started;
   }
 
   /** Nobody reads an answer that could not be passed on, so whatever goes wrong here closes it. null: it has been answered. */
   async function answerUnlessRefused(way: Way, { key, begun, exchange }: Started): Promise<Refusal | null> {
+    const count = (outcome: UpstreamOutcome) => parts.metrics.upstream(way.request.provider.id, way.journey.row.source, outcome);
+    let result: Answer | Refusal;
     try {
-      const result = await counted(way, begun);
-      await vault.report(key, result.kind === 'answer' ? 'ok' : result.outcome);
+      result = await begun;
+    } catch (error) {
+      exchange.abort();
+      count(outcomeOf(error));
+      throw error;
+    }
+    const outcome = result.kind === 'answer' ? 'ok' : result.outcome;
+    count(outcome);
+    try {
+      // Nearly always there is no news, and nothing to wait for.
+      if (vault.isNews(key, outcome)) await vault.report(key, outcome);
       if (result.kind === 'refusal') return result;
       await deliverAnswer(way, result, exchange);
       return null;
@@ -180,26 +198,12 @@ export function createRelay(parts: RelayParts) {
     }
   }
 
-  async function counted({ request, journey }: Way, begun: Call['begun']): Promise<Answer | Refusal> {
-    let outcome: UpstreamOutcome = 'unreachable';
-    try {
-      const result = await begun;
-      outcome = result.kind === 'answer' ? 'ok' : result.outcome;
-      return result;
-    } catch (error) {
-      if (error === clientLeft) outcome = 'client_closed';
-      else if (toAppError(error).code === 'provider_timeout') outcome = 'timeout';
-      throw error;
-    } finally {
-      parts.metrics.upstream(request.provider.id, journey.row.source, outcome);
-    }
-  }
-
   async function deliverAnswer({ request, outlet, journey }: Way, answer: Answer, exchange: Exchange): Promise<void> {
     const { provider, route, json, caller } = request;
     const firstByteAt = clock.now();
     const { reason, source, row } = journey;
-    await journey.onDisk();
+    // Plain bytes are kept back until then by their delivery: often they are all there before the row is, and both go to the disk at once.
+    if (answer.events) await journey.onDisk();
     if (reason && source === 'platform') await parts.fellBack(caller.userId, provider.id, reason);
     const deliver = answer.events ? deliverEvents : deliverBytes;
     await deliver({
@@ -212,6 +216,7 @@ export function createRelay(parts: RelayParts) {
       exchange,
       outlet,
       headers: { ...downstreamHeaders(answer.headers, row.source), ...journey.headers() },
+      onDisk: () => journey.onDisk(),
       settle: (delivered) => journey.settle({ ...delivered, status: answer.status, firstByteAt }),
       undecoded: parts.metrics.undecoded,
       log: parts.log,
@@ -255,6 +260,11 @@ const refusedOnPlatform: ReadonlySet<Outcome> = new Set(['bad_key', 'no_credit',
 /** On the user's own key. */
 function upstream({ route, path, query, headers }: AiRequest, body: Buffer | null): UpstreamRequest {
   return { method: route.method, path, ...(query && { query }), headers: upstreamHeaders(headers, 'user', []), body };
+}
+
+function outcomeOf(error: unknown): UpstreamOutcome {
+  if (error === clientLeft) return 'client_closed';
+  return toAppError(error).code === 'provider_timeout' ? 'timeout' : 'unreachable';
 }
 
 function reasonOf(refusal: Refusal): FallbackReason | null {

@@ -3,6 +3,7 @@
  * together when it has landed, so the busier the server, the more lists share a commit; no timer is involved.
  */
 import { AppError } from '../errors.ts';
+import { type Batch, batchOf } from './sums.ts';
 
 /** SQL text with its parameters, in the engine's own values. */
 export interface Statement {
@@ -11,8 +12,8 @@ export interface Statement {
   /** The list is undone unless this statement changed or returned at least one row. */
   must?: boolean;
   /**
-   * The statement only adds these parameters (by index) to a row that the others name, and nobody waits for its result: it may run as one
-   * with others of its batch (sums.ts), after all lists.
+   * The statement only adds these parameters (by index) to a row that the others name: it runs as one with others of its batch (sums.ts),
+   * after all lists, and its result is not among the list's.
    */
   adds?: readonly number[];
 }
@@ -27,27 +28,35 @@ export interface Result {
 /** What became of one list: all of it, or nothing. */
 export type Outcome = { results: Result[] } | { failure: 'conflict' | 'storage'; message: string };
 
-/** Runs the lists in order in one transaction; a list that fails leaves nothing behind and does not disturb the others. */
-export type RunBatch = (lists: readonly (readonly Statement[])[]) => Promise<Outcome[]>;
+/**
+ * Runs the lists in order in one transaction, and the additions after them; a list that fails leaves nothing behind and does not disturb
+ * the others. @returns an outcome for each list; `undone`: a list failed whose sums are among the additions, so nothing of all is there
+ */
+export type RunBatch = (batch: Batch) => Promise<{ outcomes: Outcome[]; undone: boolean }>;
+
+/** A list on its way. */
+export interface Ticket {
+  /** Resolves when it is on disk. @throws AppError `conflict`: a `must` or a constraint was not met; `storage_unavailable` */
+  landed: Promise<Result[]>;
+  /** Puts another list in its place, unless it has left already. @returns whether it did */
+  replace(list: readonly Statement[]): boolean;
+}
 
 const maxLists = 512;
 
 export function createGroupCommit(runBatch: RunBatch) {
-  type Waiting = { list: readonly Statement[]; resolve: (results: Result[]) => void; reject: (error: AppError) => void };
   let waiting: Waiting[] = [];
   let running: Promise<void> | null = null;
+  let landed = 0;
 
   async function drain(): Promise<void> {
     // The rest of this turn first: what one burst of requests writes leaves in one batch.
     await Promise.resolve();
     while (waiting.length > 0) {
-      const batch = waiting.slice(0, maxLists);
-      waiting = waiting.slice(maxLists);
+      const batch = waiting.length > maxLists ? waiting.slice(0, maxLists) : waiting;
+      waiting = waiting.length > maxLists ? waiting.slice(maxLists) : [];
       try {
-        const outcomes = await runBatch(batch.map((one) => one.list));
-        batch.forEach((one, i) => {
-          settle(one, outcomes[i]);
-        });
+        await land(batch);
       } catch (cause) {
         for (const one of batch) one.reject(storageError(cause));
       }
@@ -55,14 +64,35 @@ export function createGroupCommit(runBatch: RunBatch) {
     running = null;
   }
 
+  async function land(batch: Waiting[]): Promise<void> {
+    let left = batch;
+    while (left.length > 0) {
+      for (const one of left) one.hasLeft = true;
+      const { outcomes, undone } = await runBatch(batchOf(left.map((one) => one.list)));
+      landed += 1;
+      const again: Waiting[] = [];
+      left.forEach((one, i) => {
+        const outcome = outcomes[i];
+        if (undone && outcome && 'results' in outcome) again.push(one);
+        else settle(one, outcome);
+      });
+      left = again;
+    }
+  }
+
+  function enqueue(list: readonly Statement[]): Waiting {
+    const one = new Waiting(list);
+    waiting.push(one);
+    running ??= drain();
+    return one;
+  }
+
   return {
     /** @returns once the list is on disk. @throws AppError `conflict`: a `must` or a constraint was not met; `storage_unavailable` */
-    commit(list: readonly Statement[]): Promise<Result[]> {
-      return new Promise((resolve, reject) => {
-        waiting.push({ list, resolve, reject });
-        running ??= drain();
-      });
-    },
+    commit: (list: readonly Statement[]): Promise<Result[]> => enqueue(list).landed,
+    enqueue: (list: readonly Statement[]): Ticket => enqueue(list),
+    /** How many batches have landed: as long as it stands still, this process has changed nothing. */
+    landed: () => landed,
     /** Resolves when all that was handed in so far has landed or failed. */
     async idle(): Promise<void> {
       while (running) await running;
@@ -70,7 +100,29 @@ export function createGroupCommit(runBatch: RunBatch) {
   };
 }
 
-function settle(one: { resolve: (results: Result[]) => void; reject: (error: AppError) => void }, outcome: Outcome | undefined): void {
+class Waiting implements Ticket {
+  list: readonly Statement[];
+  hasLeft = false;
+  readonly landed: Promise<Result[]>;
+  resolve!: (results: Result[]) => void;
+  reject!: (error: AppError) => void;
+
+  constructor(list: readonly Statement[]) {
+    this.list = list;
+    this.landed = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  replace(list: readonly Statement[]): boolean {
+    if (this.hasLeft) return false;
+    this.list = list;
+    return true;
+  }
+}
+
+function settle(one: Waiting, outcome: Outcome | undefined): void {
   if (outcome && 'results' in outcome) one.resolve(outcome.results);
   else if (outcome?.failure === 'conflict') one.reject(conflictError(outcome.message));
   else one.reject(storageError(outcome?.message));

@@ -1,5 +1,5 @@
 import type { Dialect } from './columns.ts';
-import type { Outcome, Statement } from './commit.ts';
+import type { RunBatch } from './commit.ts';
 
 /** What open.ts needs of a database engine; sqlite.ts and postgres.ts are the two. Rows are arrays of the engine's own values. */
 export interface Engine {
@@ -7,8 +7,7 @@ export interface Engine {
   /** True if the statement only reads. */
   reads(sql: string): boolean;
   read(sql: string, params: readonly unknown[]): unknown[][] | Promise<unknown[][]>;
-  /** commit.ts's RunBatch. */
-  runBatch(lists: readonly (readonly Statement[])[]): Promise<Outcome[]>;
+  runBatch: RunBatch;
   /** Removes from the files what has been deleted from the tables. */
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */

@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import type { Statement } from './commit.ts';
 import type { Engine } from './engine.ts';
 import { migrations } from './migrations/index.ts';
+import { batchOf } from './sums.ts';
 
 /** @throws AppError `storage_unavailable`: a migration failed, or the database is newer than this program */
 export async function migrate(engine: Engine): Promise<void> {
@@ -28,7 +29,7 @@ export async function migrate(engine: Engine): Promise<void> {
 }
 
 async function run(engine: Engine, list: Statement[]): Promise<'done' | 'conflict'> {
-  const [outcome] = await engine.runBatch([list]);
+  const [outcome] = (await engine.runBatch(batchOf([list]))).outcomes;
   if (outcome && 'results' in outcome) return 'done';
   if (outcome?.failure === 'conflict') return 'conflict';
   throw new AppError('storage_unavailable', `The database cannot be prepared: ${outcome?.message ?? 'no answer'}`);

@@ -7,7 +7,7 @@ import { drizzle as drizzlePg } from 'drizzle-orm/pg-proxy';
 import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
 import { AppError } from '../errors.ts';
 import type { Dialect } from './columns.ts';
-import { createGroupCommit, type Result, type Statement, storageError } from './commit.ts';
+import { createGroupCommit, type Result, type Statement, storageError, type Ticket } from './commit.ts';
 import type { Engine } from './engine.ts';
 import { migrate } from './migrate.ts';
 import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
@@ -15,7 +15,7 @@ import { schema, type Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type { Dialect } from './columns.ts';
-export type { Result, Statement } from './commit.ts';
+export type { Result, Statement, Ticket } from './commit.ts';
 export type { PgConnection } from './postgres.ts';
 export type { RequestState, Tables } from './schema.ts';
 
@@ -31,10 +31,17 @@ export interface Db {
   orm: Orm;
   /** Runs a reading statement that was made before. For the few places where drizzle's microseconds count. */
   read(statement: Statement): unknown[][] | Promise<unknown[][]>;
+  /**
+   * Moves with every change to keys, tokens, plans and users, whichever process made it (`bumpGeneration`). What this process has written
+   * shows at once, what another has within a millisecond: asked more often, the database is asked once.
+   */
+  generation(): unknown;
   /** SHA-256 of a text expression in hex, computed inside the statement. */
   sha256(text: SQL): SQL<string>;
   /** Hands the list to the group commit; see `atomically`. */
   commit(list: readonly Statement[]): Promise<Result[]>;
+  /** The same, for whoever may have another list to put in its place before it leaves. */
+  enqueue(list: readonly Statement[]): Ticket;
   /** Removes what was deleted from the files too. */
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
@@ -63,15 +70,19 @@ export async function openDb(options: DbOptions): Promise<Db> {
     // PostgreSQL is only reached with the first statement.
     throw error instanceof AppError ? error : cannotOpen(error);
   }
+  const tables = schema(engine.dialect);
   const commits = createGroupCommit(engine.runBatch);
+  const orm = createOrm(engine, commits.commit);
   return {
     dialect: engine.dialect,
-    tables: schema(engine.dialect),
-    orm: createOrm(engine, commits.commit),
+    tables,
+    orm,
+    generation: createGeneration(engine, statement(orm.select({ value: tables.generation.value }).from(tables.generation)), commits.landed),
     read: (statement) => engine.read(statement.sql, statement.params),
     sha256: (text) =>
       engine.dialect === 'sqlite' ? sql<string>`sha256(${text})` : sql<string>`encode(sha256(convert_to(${text}, 'UTF8')), 'hex')`,
     commit: commits.commit,
+    enqueue: commits.enqueue,
     scrub: engine.scrub,
     integrity: engine.integrity,
     async close() {
@@ -135,6 +146,34 @@ function fillOf(param: unknown): (values: Record<string, unknown>) => unknown {
 /** The statement that tells every cache, in every process, that what it knows is old. */
 export function bumpGeneration(tx: Orm, tables: Tables): Buildable {
   return tx.update(tables.generation).set({ value: sql`${tables.generation.value} + 1` });
+}
+
+const generationMs = 1;
+
+function createGeneration(engine: Engine, { sql: text, params }: Statement, landed: () => number): () => unknown {
+  let value: unknown;
+  let readAt = Number.NEGATIVE_INFINITY;
+  let readAfter = -1;
+
+  function read(): unknown {
+    const rows = engine.read(text, params);
+    if (Array.isArray(rows)) return rows[0]?.[0];
+    const value = rows.then((later) => later[0]?.[0]);
+    // Whoever asked hears of it; who asks next asks anew.
+    value.catch(() => {
+      readAt = Number.NEGATIVE_INFINITY;
+    });
+    return value;
+  }
+
+  return () => {
+    const now = performance.now();
+    if (now - readAt < generationMs && readAfter === landed()) return value;
+    readAfter = landed();
+    value = read();
+    readAt = now;
+    return value;
+  };
 }
 
 async function openEngine({ url, pg, commitDelayMs }: DbOptions): Promise<Engine> {

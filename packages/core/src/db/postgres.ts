@@ -1,7 +1,6 @@
 /** PostgreSQL, through `pg` or, in tests, through PGlite: whatever can run a statement and hold one connection. */
 import type { Outcome, Result, Statement } from './commit.ts';
 import type { Engine } from './engine.ts';
-import { mergeAdditions } from './sums.ts';
 
 type Run = (sql: string, params: readonly unknown[]) => Promise<Result>;
 
@@ -15,11 +14,7 @@ export interface PgConnection {
 export function openPostgres(connection: PgConnection): Engine {
   async function runList(run: Run, list: readonly Statement[]): Promise<Result[]> {
     const results: Result[] = [];
-    for (const { sql, params, must, adds } of list) {
-      if (adds) {
-        results.push({ changes: 0, rows: [] });
-        continue;
-      }
+    for (const { sql, params, must } of list) {
       const result = await run(sql, params);
       if (must && result.changes === 0 && result.rows.length === 0) throw unmet;
       results.push(result);
@@ -31,7 +26,7 @@ export function openPostgres(connection: PgConnection): Engine {
     dialect: 'postgres',
     reads: (sql) => /^\s*(select|with|\(\s*select)\b/i.test(sql),
     read: async (sql, params) => (await connection.run(sql, params)).rows,
-    runBatch: (lists) =>
+    runBatch: ({ lists, adding, additions }) =>
       connection.exclusive(async (run) => {
         await run('begin', []);
         try {
@@ -46,11 +41,10 @@ export function openPostgres(connection: PgConnection): Engine {
               outcomes.push({ failure: isConflict(error) ? ('conflict' as const) : ('storage' as const), message: textOf(error) });
             }
           }
-          const succeeded = lists.filter((_, i) => 'results' in (outcomes[i] ?? {})).flat();
-          const additions = succeeded.flatMap((one) => (one.adds ? [{ ...one, adds: one.adds }] : []));
-          for (const { sql, params } of mergeAdditions(additions)) await run(sql, params);
-          await run('commit', []);
-          return outcomes;
+          const undone = outcomes.some((outcome, i) => adding[i] && 'failure' in outcome);
+          if (!undone) for (const { sql, params } of additions) await run(sql, params);
+          await run(undone ? 'rollback' : 'commit', []);
+          return { outcomes, undone };
         } catch (error) {
           await run('rollback', []).catch(() => undefined);
           throw error;

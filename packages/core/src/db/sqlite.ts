@@ -42,7 +42,7 @@ export async function openSqlite(options: SqliteOptions): Promise<Engine> {
     read: (sql, params) => prepare(sql).all(params) as unknown[][],
     async runBatch(batch) {
       const reply = await writer.call({ batch: pack(batch) });
-      return 'outcomes' in reply ? reply.outcomes.map(unpackOutcome) : [];
+      return 'outcomes' in reply ? { outcomes: reply.outcomes.map(unpackOutcome), undone: reply.undone } : { outcomes: [], undone: false };
     },
     async scrub() {
       await writer.call({ scrub: true });

@@ -1,31 +1,42 @@
 /**
  * Statements that only add to a row, such as the sums of usage: of a batch's many for the same row, one remains. They run after the
- * batch's lists, in the same transaction, and only those of lists that have succeeded.
+ * batch's lists, in the same transaction; of a list that fails they must not count, so then the batch is run once more without that list.
  */
+import type { Statement } from './commit.ts';
 
-export interface Addition {
-  sql: string;
-  params: readonly unknown[];
-  /** Where the numbers stand in `params`; all other parameters say which row it is. */
-  adds: readonly number[];
+/** What a batch runs: all of its lists, or of each nothing; then the additions of all lists. */
+export interface Batch {
+  lists: readonly (readonly Statement[])[];
+  /** For each list: some of the additions are its. If such a list fails, nothing of the batch may stay. */
+  adding: readonly boolean[];
+  additions: readonly Statement[];
 }
 
-/** @returns one statement for each row that is added to, in the order of their first appearance */
-export function mergeAdditions<One extends Addition>(additions: readonly One[]): One[] {
-  const merged = new Map<string, One & { params: unknown[] }>();
-  for (const one of additions) {
-    const key = keyOf(one);
-    const sum = merged.get(key);
-    if (sum) for (const at of one.adds) sum.params[at] = Number(sum.params[at]) + Number(one.params[at]);
-    else merged.set(key, { ...one, params: [...one.params] });
-  }
-  return [...merged.values()];
+/** @returns additions one for each row that is added to, in the order of their first appearance */
+export function batchOf(lists: readonly (readonly Statement[])[]): Batch {
+  const merged = new Map<string, Statement & { params: unknown[] }>();
+  const adding = lists.map(hasAdditions);
+  const rest = lists.map((list, i) => (adding[i] ? list.filter((one) => !one.adds) : list));
+  for (let i = 0; i < lists.length; i += 1) if (adding[i]) for (const one of lists[i] ?? []) if (one.adds) merge(merged, one, one.adds);
+  return { lists: rest, adding, additions: [...merged.values()] };
 }
 
-function keyOf({ sql, params, adds }: Addition): string {
+function merge(merged: Map<string, Statement & { params: unknown[] }>, one: Statement, adds: readonly number[]): void {
+  const key = keyOf(one, adds);
+  const sum = merged.get(key);
+  if (sum) for (const at of adds) sum.params[at] = Number(sum.params[at]) + Number(one.params[at]);
+  else merged.set(key, { sql: one.sql, params: [...one.params] });
+}
+
+function hasAdditions(list: readonly Statement[]): boolean {
+  for (const one of list) if (one.adds) return true;
+  return false;
+}
+
+function keyOf({ sql, params }: Statement, adds: readonly number[]): string {
   let key = sql;
   let next = 0;
-  for (let i = 0; i < params.length; i++) {
+  for (let i = 0; i < params.length; i += 1) {
     if (adds[next] === i) next += 1;
     // A length before each keeps ('a', 'bc') and ('ab', 'c') apart.
     else key += `\0${String(params[i]).length}:${params[i]}`;

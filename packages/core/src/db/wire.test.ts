@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { batchOf } from './sums.ts';
 import { createPacker, createUnpacker } from './wire.ts';
 
-const batch = (...texts: string[]) => [texts.map((sql) => ({ sql, params: [] }))];
+const batch = (...texts: string[]) => batchOf([texts.map((sql) => ({ sql, params: [] }))]);
 
 test('a text travels once, and is known by its number on the other side', () => {
   const pack = createPacker();
@@ -9,7 +10,7 @@ test('a text travels once, and is known by its number on the other side', () => 
   const read = (...texts: string[]) => {
     const packed = pack(batch(...texts));
     unpacker.learn(structuredClone(packed));
-    return { sent: packed.texts.map(([sql]) => sql), got: packed.lists[0]?.map(([number]) => unpacker.get(number)) };
+    return { sent: packed.texts, got: packed.lists[0]?.map(([number]) => unpacker.get(number)) };
   };
   expect(read('a', 'b', 'a')).toEqual({ sent: ['a', 'b'], got: ['A', 'B', 'A'] });
   expect(read('b', 'c')).toEqual({ sent: ['c'], got: ['B', 'C'] });

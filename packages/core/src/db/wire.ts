@@ -3,17 +3,19 @@
  * travels once and is a number afterwards; a result is mostly one number too.
  */
 import type { Outcome, Result, Statement } from './commit.ts';
+import type { Batch } from './sums.ts';
 
 export type WireStatement = [text: number, params: readonly unknown[], must: boolean];
-export type WireText = [sql: string, adds: readonly number[] | null];
 export type WireOutcome = { results: WireResult[] } | Extract<Outcome, { failure: string }>;
 /** Rows changed, or the rows returned. */
 type WireResult = number | unknown[][];
 
+/** A batch (sums.ts), and the texts that the other side does not know yet, from number `from` on. */
 export interface WireBatch {
   lists: WireStatement[][];
-  /** The texts that the other side does not know yet, from number `from` on, with what of their parameters only adds. */
-  texts: WireText[];
+  adding: readonly boolean[];
+  additions: WireStatement[];
+  texts: string[];
   /** 0: all texts that were sent before are forgotten. */
   from: number;
 }
@@ -24,25 +26,26 @@ const maxTexts = 1_000;
 export function createPacker() {
   let numbers = new Map<string, number>();
 
-  return (lists: readonly (readonly Statement[])[]): WireBatch => {
+  return ({ lists, adding, additions }: Batch): WireBatch => {
     if (numbers.size >= maxTexts) numbers = new Map();
     const from = numbers.size;
-    const texts: WireText[] = [];
-    const numberOf = ({ sql, adds }: Statement): number => {
+    const texts: string[] = [];
+    const numberOf = (sql: string): number => {
       const known = numbers.get(sql);
       if (known !== undefined) return known;
       const number = numbers.size;
       numbers.set(sql, number);
-      texts.push([sql, adds ?? null]);
+      texts.push(sql);
       return number;
     };
-    return { lists: lists.map((list) => list.map((one) => [numberOf(one), one.params, one.must === true])), texts, from };
+    const wired = (one: Statement): WireStatement => [numberOf(one.sql), one.params, one.must === true];
+    return { lists: lists.map((list) => list.map(wired)), adding, additions: additions.map(wired), texts, from };
   };
 }
 
 /** The receiving side: what `prepare` made of each text, by the text's number. */
-export function createUnpacker<Prepared>(prepare: (sql: string, adds: readonly number[] | null) => Prepared) {
-  const sources: WireText[] = [];
+export function createUnpacker<Prepared>(prepare: (sql: string) => Prepared) {
+  const sources: string[] = [];
   const made: (Prepared | undefined)[] = [];
 
   return {
@@ -57,7 +60,7 @@ export function createUnpacker<Prepared>(prepare: (sql: string, adds: readonly n
       if (known !== undefined) return known;
       const source = sources[number];
       if (source === undefined) throw new Error('A statement without a text.');
-      const fresh = prepare(...source);
+      const fresh = prepare(source);
       made[number] = fresh;
       return fresh;
     },

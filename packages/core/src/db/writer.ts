@@ -7,7 +7,6 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import type { Result } from './commit.ts';
 import { openFile } from './native.ts';
-import { mergeAdditions } from './sums.ts';
 import { createUnpacker, packResult, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
 
 export interface WriterOptions {
@@ -16,7 +15,12 @@ export interface WriterOptions {
   commitDelayMs?: number;
 }
 export type WriterCall = { batch: WireBatch } | { scrub: true } | { close: true };
-export type WriterReply = { outcomes: WireOutcome[] } | { scrubbed: true } | { closed: true } | { broken: string } | { ready: true };
+export type WriterReply =
+  | { outcomes: WireOutcome[]; undone: boolean }
+  | { scrubbed: true }
+  | { closed: true }
+  | { broken: string }
+  | { ready: true };
 
 const checkpointAbovePages = 2_000;
 
@@ -36,7 +40,7 @@ function openForWriting(options: WriterOptions): Database.Database {
 
 function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
   const db = openForWriting(options);
-  const statements = createUnpacker((sql, adds) => ({ sql, adds, statement: prepare(sql) }));
+  const statements = createUnpacker(prepare);
   const [begin, commit, rollback] = [prepare('begin immediate'), prepare('commit'), prepare('rollback')];
   const [savepoint, release, undo] = [prepare('savepoint list'), prepare('release list'), prepare('rollback to list')];
 
@@ -46,8 +50,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   }
 
   function runStatement([text, params, must]: WireStatement): Result {
-    const { statement, adds } = statements.get(text);
-    if (adds) return later;
+    const statement = statements.get(text);
     const result = statement.reader
       ? { changes: 0, rows: statement.all(params) as unknown[][] }
       : { changes: statement.run(params).changes, rows: [] };
@@ -74,29 +77,23 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     }
   }
 
-  /** What lists that have succeeded add to rows, each row once. A failure here is one of the disk, and undoes the whole batch. */
-  function runAdditions(lists: readonly WireStatement[][]): void {
-    const additions = lists.flatMap((list) =>
-      list.flatMap(([text, params]) => {
-        const { sql, adds } = statements.get(text);
-        return adds ? [{ sql, adds, params, text }] : [];
-      }),
-    );
-    for (const { text, params } of mergeAdditions(additions)) statements.get(text).statement.run(params);
-  }
-
-  function runBatch(batch: WireBatch): WireOutcome[] {
+  function runBatch(batch: WireBatch): { outcomes: WireOutcome[]; undone: boolean } {
     try {
       statements.learn(batch);
       begin.run();
       const outcomes = batch.lists.map(runList);
-      runAdditions(batch.lists.filter((_, i) => 'results' in (outcomes[i] ?? {})));
+      if (outcomes.some((outcome, i) => batch.adding[i] && 'failure' in outcome)) {
+        rollback.run();
+        return { outcomes, undone: true };
+      }
+      // A failure here is one of the disk, and undoes the whole batch.
+      for (const [text, params] of batch.additions) statements.get(text).run(params);
       if (options.commitDelayMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, options.commitDelayMs);
       commit.run();
-      return outcomes;
+      return { outcomes, undone: false };
     } catch (error) {
       if (db.inTransaction) rollback.run();
-      return batch.lists.map(() => ({ failure: 'storage', message: textOf(error) }));
+      return { outcomes: batch.lists.map(() => ({ failure: 'storage', message: textOf(error) })), undone: false };
     }
   }
 
@@ -115,7 +112,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     const reply = (message: WriterReply) => port.postMessage(message);
     try {
       if ('batch' in call) {
-        reply({ outcomes: runBatch(call.batch) });
+        reply(runBatch(call.batch));
         batches += 1;
         if (batches % 64 === 0) checkpoint();
       } else if ('scrub' in call) {
@@ -134,8 +131,6 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   port.postMessage({ ready: true } satisfies WriterReply);
 }
 
-/** The result of a statement that runs after the lists, and that nobody waits for. */
-const later: Result = { changes: 0, rows: [] };
 const unmet = new Error('A row that had to change did not.');
 
 const isConflict = (error: unknown): boolean =>
