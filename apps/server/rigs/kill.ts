@@ -248,7 +248,7 @@ function auditWindows({ found, people }: Stage, rows: readonly BookedRequest[]):
 }
 
 /** The most moments within any 60 seconds. */
-function mostInAMinute(moments: readonly number[]): number {
+export function mostInAMinute(moments: readonly number[]): number {
   const sorted = moments.toSorted((a, b) => a - b);
   let most = 0;
   for (let first = 0, end = 0; end < sorted.length; end += 1) {
