@@ -10,7 +10,7 @@ import OpenAI from 'openai';
 import { providerOf } from '../src/providers/catalog.ts';
 import { createTap } from '../src/relay/tap.ts';
 import { type BookedRequest, idOf, openBooks } from './books.ts';
-import { ask, headersFor, isComplete } from './client.ts';
+import { ask, headersFor, isComplete, type Question } from './client.ts';
 import { beginStream, type Play, startPlayback } from './playback.ts';
 import { createRandom, type Random } from './random.ts';
 import { bytesOf, type Recording, recordings, wantedOf } from './recordings.ts';
@@ -173,15 +173,10 @@ async function overSockets(scene: Scene, all: readonly Recording[]): Promise<voi
     found.promise(hasUsage(rows.get(id), recording), `${recording.name}, ${way} at ${at}: its row says ${JSON.stringify(rows.get(id))}.`);
 }
 
-function questionOf({ stage, cases }: Pick<Scene, 'stage' | 'cases'>, one: Case) {
+function questionOf(scene: Scene, one: Case): Question {
   const { provider, path, json } = one.recording;
-  const tag = tagFor({ cases } as Scene, one);
-  return {
-    port: stage.port,
-    path,
-    headers: headersFor(provider, stage.people[0]?.tokens[0]?.secret ?? '', tag),
-    body: JSON.stringify(json),
-  };
+  const token = scene.stage.people[0]?.tokens[0]?.secret ?? '';
+  return { port: scene.stage.port, path, headers: headersFor(provider, token, tagFor(scene, one)), body: JSON.stringify(json) };
 }
 
 function rowsOf(stage: Stage): Map<number, BookedRequest> {

@@ -26,7 +26,8 @@ const oneGoingOnIn = 10;
 interface Cut {
   tag: string;
   seed: number;
-  /** The client leaves once it has so many events. */
+  /** Where its client leaves, from 0 to 1 of the answer; and so many events that is. */
+  part: number;
   events: number;
   standsStill: boolean;
   requestId: string;
@@ -82,16 +83,14 @@ export const rig: Rig = {
 function plan({ count, seed, standsStill }: { count: number; seed: number; standsStill: boolean }): Cut[] {
   const random = createRandom(seed);
   return Array.from({ length: count }, (_, i) => ({
-    ...{
-      tag: `${standsStill ? 'still' : 'on'}-${i}`,
-      seed: random.int(1, 2 ** 31),
-      standsStill,
-      requestId: '',
-      sentTokens: 0,
-      hadTokens: 0,
-    },
-    // Of the whole answer; where that is, only the dialogue knows.
-    events: random.next(),
+    tag: `${standsStill ? 'still' : 'on'}-${i}`,
+    seed: random.int(1, 2 ** 31),
+    part: random.next(),
+    events: 0,
+    standsStill,
+    requestId: '',
+    sentTokens: 0,
+    hadTokens: 0,
   }));
 }
 
@@ -150,7 +149,7 @@ async function leaveOne({ stage, cuts, kept }: Scene, cut: Cut, agent: Agent): P
   // Not the last event: that one might end it. Streams that go on are cut early, for the sake of the clock.
   const last = Math.min(dialogue.events.length - 1, cut.standsStill ? Number.POSITIVE_INFINITY : 60);
   const first = dialogue.events.findIndex(({ tokens }) => tokens > 0) + 1;
-  cut.events = Math.max(first, Math.ceil(cut.events * last));
+  cut.events = Math.max(first, Math.ceil(cut.part * last));
   cuts.set(cut.tag, cut);
   kept.set(cut.tag, { provider, group, kind, inputTokens });
   underWay.set(cut.tag, dialogue);
