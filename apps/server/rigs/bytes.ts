@@ -37,6 +37,7 @@ interface Scene {
   cases: Map<string, Case>;
   /** Of all cuts, how many are played over sockets, from 0 to 1; of the broken streams ten times as many, there being few. */
   part: number;
+  say(line: string): void;
 }
 
 export const rig: Rig = {
@@ -52,7 +53,7 @@ export const rig: Rig = {
     const cases = new Map<string, Case>();
     await using provider = await startPlayback(player(cases));
     await using stage = await startStage({ ...provider, people: [{ tier: 'premium', keys }] });
-    const scene: Scene = { stage, found, random: createRandom(seed), cases, part: Math.min(times, 100) / 100 };
+    const scene: Scene = { stage, found, random: createRandom(seed), cases, part: Math.min(times, 100) / 100, say };
     await overSockets(scene, all);
     say('over sockets: done');
     await closedAtTheEnd(scene, all);
@@ -149,7 +150,7 @@ async function inParallel<T>(work: readonly T[], act: (one: T) => Promise<void>)
 // Over sockets
 
 async function overSockets(scene: Scene, all: readonly Recording[]): Promise<void> {
-  const { stage, found, random, part } = scene;
+  const { stage, found, random, part, say } = scene;
   const positions = (recording: Recording) =>
     Array.from({ length: bytesOf(recording).length + 1 }, (_, at): Case => ({ recording, at, way: 'cut' }));
   const cuts = all.flatMap(positions).filter(() => random.chance(part));
@@ -159,6 +160,7 @@ async function overSockets(scene: Scene, all: readonly Recording[]): Promise<voi
   const agent = new Agent({ keepAlive: true });
   await inParallel(work, async (one) => {
     const { recording, at, way } = one;
+    if (byId.size > 0 && byId.size % 10_000 === 0) say(`over sockets: ${byId.size} of ${work.length}`);
     const had = await ask({ ...questionOf(scene, one), agent }).over;
     byId.set(idOf(had.requestId ?? ''), one);
     const isSame = had.status === 200 && had.ended && sha256(had.body) === sha256(wantedOf(recording));

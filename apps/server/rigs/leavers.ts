@@ -18,7 +18,6 @@ import { type Stage, startStage } from './stage.ts';
 const workers = 24;
 const abortWithinMs = 250;
 const keys = { openai: 'sk-proj-rig-own-4b1c9d2e', anthropic: 'sk-ant-rig-own-4b1c9d2e' };
-/** The program keeps an idle socket to a provider for half a minute; the scripted provider says so long too. */
 const chunks = 30;
 /** After a first third, which fills caches and pools, no more than this may stay: an answer that leaked would be 3 kB at least. */
 const mayGrowBytes = 8 * 1_048_576;
@@ -55,7 +54,7 @@ export const rig: Rig = {
     const plans = Array.from({ length: times }, () => planOf(random));
     const tokens = 1 + plans.filter(({ leaving }) => leaving === 'before the head').length;
     await using stage = await startStage({ ...provider, people: [{ tier: 'premium', keys, tokens }] });
-    for (const key of Object.values(keys)) provider.key(key, { tokens: chunks * 2, chunks, chunkDelayMs: 2, firstByteDelayMs: 6 });
+    for (const key of Object.values(keys)) provider.key(key, { tokens: chunks * 2, chunks, chunkDelayMs: 5, firstByteDelayMs: 6 });
     const crowd: Crowd = { port: stage.port, watch, tokens: [...(stage.people[0]?.tokens ?? [])] };
     await warmUp(crowd);
     const all: Leaver[] = [];
