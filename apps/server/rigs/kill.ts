@@ -226,6 +226,8 @@ function auditOne(stage: Stage, sent: Sent, byId: ReadonlyMap<number, BookedRequ
     row.inputTokens === truth?.inputTokens &&
     row.outputTokens === truth.outputTokens &&
     row.totalTokens === truth.totalTokens;
+  const isCut = row.state === 'failed' && row.errorCode === 'server_stopped';
+  found.promise(isRight || isCut, `${tag} is neither answered nor cut by the kill: ${JSON.stringify(row)}`);
   found.promise(!had.complete || isRight, `${tag} was answered whole (${JSON.stringify(truth)}), and its row says ${JSON.stringify(row)}`);
 }
 
