@@ -207,12 +207,17 @@ function audit(stage: Stage, all: readonly Leaver[], { found, watch }: { found: 
   const byId = Map.groupBy(rows, (row) => row.id);
   const byToken = Map.groupBy(rows, (row) => row.tokenId);
   let claimed = 0;
+  const left: string[] = [];
   for (const leaver of all) {
     const { had, ownTokenId } = leaver;
     const mine = (ownTokenId === null ? byId.get(idOf(had.requestId ?? '')) : byToken.get(ownTokenId)) ?? [];
     claimed += mine.length;
+    if (mine[0]?.errorCode === 'client_closed') left.push(leaver.tag);
     auditOne(leaver, mine, { found, upstream: watch.byTag.get(leaver.tag) });
   }
+  // What a provider has just written to its end, it cannot take back; but that is rare.
+  const goneOn = left.filter((tag) => watch.byTag.get(tag)?.seen.ended).length;
+  found.promise(goneOn <= left.length / 20, `Of ${left.length} upstream requests whose client had left, ${goneOn} went on to their end.`);
   found.promise(claimed === rows.length, `There are ${rows.length} rows, and leavers for ${claimed}.`);
   for (const wrong of books.wrongSums()) found.promise(false, wrong);
   return rows;
