@@ -44,6 +44,8 @@ export interface ProviderOptions {
   seed?: number;
   /** `false`: `requests` stays empty (benchmarks). */
   record?: boolean;
+  /** Hears of each request as its head arrives: for those who watch so many that they cannot all be kept. */
+  onRequest?(seen: ReceivedRequest): void;
 }
 
 /** Which request a one-shot script or a gate waits for; an empty one takes the next, whatever it is. */
@@ -159,6 +161,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Scri
     let cut = false;
     let over: (() => void) | undefined;
     if (record) requests.push(seen);
+    options.onRequest?.(seen);
     res.on('close', () => {
       if (!req.complete) seen.body = Buffer.concat(chunks);
       seen.ended = res.writableFinished;

@@ -1,5 +1,6 @@
 /** Anthropic: its keys, its routes, how its answers tell usage, and what its errors say about a key. */
 
+import { countInput, countTokens } from './anthropic-tokens.ts';
 import { createPrices } from './prices.ts';
 import type { Ask, AskAnswer, CheckResult, Outcome, Provider, StreamReader, StreamVerdict, Usage } from './provider.ts';
 import { count, eventType, type Fields, fields, isCount, isObject, keepText, list, parsed, text } from './reading.ts';
@@ -50,8 +51,8 @@ export const anthropic: Provider = {
   brokenOff: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { type: 'api_error', message: 'The connection to Anthropic broke off.' } })}\n\n`,
   price: prices.price,
   listed: prices.listed,
-  // Anthropic publishes no tokenizer; of its present models' English, 3.5 characters a token is a fair mean, code has fewer.
-  countTokens: async (text) => Math.ceil(text.length / 3.5),
+  countTokens,
+  countInput,
   models: [
     ...prices.textModels
       .filter((id) => currentModel.test(id))

@@ -1,6 +1,6 @@
 /** OpenAI: its keys, its routes, how its answers tell usage, and what its errors say about a key. */
 
-import { setImmediate } from 'node:timers/promises';
+import { countInput, countTokens } from './openai-tokens.ts';
 import { createPrices } from './prices.ts';
 import type { Outcome, Provider, Route, StreamReader, StreamVerdict, Usage, UsageReader } from './provider.ts';
 import { count, eventType, type Fields, fields, isCount, isObject, keepText, list, parsed, text } from './reading.ts';
@@ -37,6 +37,7 @@ export const openai: Provider = {
   price: prices.price,
   listed: prices.listed,
   countTokens,
+  countInput,
   models: [
     ...prices.textModels
       .filter((id) => textModel.test(id) && !specialModel.test(id) && !documentedModels.includes(id))
@@ -235,29 +236,6 @@ function mediaStream(medium: Medium): StreamReader {
     text: kept.text,
   };
 }
-
-/** By OpenAI's own encodings, loaded when first needed: they take 50 MB, and only cut streams need them. */
-async function countTokens(text: string, model: string | null): Promise<number> {
-  const old = model !== null && /^(gpt-4(-|$)|gpt-3\.5|text-embedding-)/.test(model);
-  const { countTokens: count } = await (old ? import('gpt-tokenizer/encoding/cl100k_base') : import('gpt-tokenizer/encoding/o200k_base'));
-  const counted = Math.min(text.length, maxCounted);
-  let tokens = 0;
-  for (let at = 0; at < counted; at += turnLength) {
-    // Others have their turn in between: a text may be as long as a body.
-    if (at > 0) await setImmediate();
-    const piece = text.slice(at, Math.min(at + turnLength, counted));
-    // What looks like a special token is only text here.
-    for (const part of piece.split(longRun)) if (part !== '') tokens += count(part, { disallowedSpecial: new Set() });
-  }
-  return counted === 0 ? 0 : Math.round((tokens * text.length) / counted);
-}
-
-/** What is longer is taken to go on as it began. */
-const maxCounted = 1_048_576;
-/** Some milliseconds' worth. */
-const turnLength = 16_384;
-/** A word takes time by the square of its length, and whoever sends a text chooses its words: longer ones are counted in pieces. */
-const longRun = /([\p{L}\p{M}]{64}|[^\s\p{L}\p{N}]{64}|\s{64})/u;
 
 // Errors: DESIGN.md, "What came back on the user's key"
 

@@ -35,6 +35,8 @@ export interface Provider {
   listed(model: string): string | null;
   /** How many tokens a text is, for estimates: exact where the provider publishes its tokenizer. */
   countTokens(text: string, model: string | null): Promise<number>;
+  /** How many tokens a request's input is, for estimates: its texts, and what the provider puts around them. */
+  countInput(request: Record<string, unknown> | null, model: string | null): Promise<number>;
   /** Priced text models, for people to look at, best known first. */
   models: readonly string[];
   modelList: ModelList;
