@@ -1,5 +1,5 @@
 /** A process of the benchmark and its parent: how one is started on a core of its own, told what to do, and asked what it used. */
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
@@ -19,6 +19,13 @@ export interface Child<Ready> extends AsyncDisposable {
 type Question = { id: number; used: true } | { id: number; call: unknown };
 type Answer = { ready: unknown } | { id: number; result: unknown } | { id: number; broken: string };
 
+const running = new Set<ChildProcess>();
+
+/** For an end in a hurry: none of them gets to run any more, but where it has an end of its own to put things in order. */
+export function endChildren(): void {
+  for (const child of running) child.kill('SIGTERM');
+}
+
 const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
 
 /** @param core  where it runs, with all its threads, if this system can say so */
@@ -27,6 +34,7 @@ export async function startChild<Ready>(file: string, core: number | null, args:
   const [program = '', ...rest] = canPin && core !== null ? ['taskset', '-c', String(core), ...command] : command;
   const child = spawn(program, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const exited = once(child, 'exit');
+  running.add(child);
   const waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
   const ready = Promise.withResolvers<Ready>();
   let next = 0;
@@ -40,6 +48,7 @@ export async function startChild<Ready>(file: string, core: number | null, args:
   });
   let ended: Error | null = null;
   void exited.then(([code, signal]) => {
+    running.delete(child);
     ended = new Error(`${file} has ended with ${signal ?? `code ${code}`}.`);
     ready.reject(ended);
     for (const one of waiting.values()) one.reject(ended);

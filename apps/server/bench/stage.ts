@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Child, startChild } from './child.ts';
+import { type Child, endChildren, startChild } from './child.ts';
 
 export interface Plan {
   rounds: number;
@@ -81,12 +81,15 @@ function temporaryFolder(): string {
   }
   const folder = join(cache, `bench-${process.pid}`);
   mkdirSync(folder);
-  process.once('exit', () => remove(folder));
+  process.once('exit', () => {
+    // They must not write there any more.
+    endChildren();
+    remove(folder);
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
   return folder;
 }
 
-/** The processes that write there may be ending at this moment. */
 const remove = (folder: string): void => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 
 function isAlive(pid: number): boolean {
