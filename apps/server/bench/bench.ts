@@ -1,15 +1,16 @@
 /**
  * What the gateway costs beside a bare pass-through and beside another gateway, and whether it costs more when there is more of
- * everything: in one run on one machine, `npx --yes pnpm@12.21.0 bench`, with `--quick`, `--part speed` or `--part growth`, and
- * `--connections N`. docs/performance.md says how it is measured and what came out.
+ * everything: in one run on one machine, `npx --yes pnpm@12.21.0 bench`, with `--quick`, `--part speed` (or `growth`, or one of
+ * `users`, `rows`, `streams`, `disk`), and `--connections N`. docs/performance.md says how it is measured and what came out.
  */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureDisk } from './disk.ts';
-import { mb, ms } from './figures.ts';
-import { measureGrowth } from './growth.ts';
+import { mb, ms, whole } from './figures.ts';
+import { measureRows, measureUsers } from './growth.ts';
 import { measureSpeed } from './speed.ts';
-import { quick, say, setStage, thorough } from './stage.ts';
+import { quick, type Stage, say, setStage, thorough } from './stage.ts';
+import { measureSlowDisk, measureStreams } from './streams.ts';
 
 const { values: flags } = parseArgs({
   options: {
@@ -18,8 +19,13 @@ const { values: flags } = parseArgs({
     connections: { type: 'string', default: '64' },
   },
 });
-const parts = { speed: [measureSpeed], growth: [measureGrowth], all: [measureSpeed, measureGrowth] } as const;
-if (!(flags.part in parts)) throw new Error('--part is speed, growth or all.');
+const growth = [measureUsers, measureRows, measureStreams, measureSlowDisk];
+const parts: Record<string, readonly ((on: Stage) => Promise<void>)[]> = {
+  ...{ all: [measureSpeed, ...growth], speed: [measureSpeed], growth },
+  ...{ users: [measureUsers], rows: [measureRows], streams: [measureStreams], disk: [measureSlowDisk] },
+};
+const wanted = parts[flags.part];
+if (!wanted) throw new Error(`--part is one of ${Object.keys(parts).join(', ')}.`);
 
 await using stage = await setStage({ ...(flags.quick ? quick : thorough), connections: Number(flags.connections) });
 const disk = measureDisk(stage.folder());
@@ -29,4 +35,5 @@ say(
 );
 say(`fdatasync of 4 kB: p50 ${ms(disk.p50Ms)} ms, p99 ${ms(disk.p99Ms)} ms`);
 if (load > 0.5) say('Other programs are at work on this machine: only the CPU per request is worth reading.');
-for (const measure of parts[flags.part as keyof typeof parts]) await measure(stage);
+for (const measure of wanted) await measure(stage);
+say(`\n${whole(stage.tally.sent)} requests were sent to this gateway; ${whole(stage.tally.done)} are on disk and done.`);

@@ -15,6 +15,8 @@ export function benchConfig({ folder, secrets, upstreamPort }: { folder: string;
     ENCRYPTION_KEY: secrets.encryptionKey,
     AUTH_SECRET: secrets.authSecret,
     PORT: '0',
+    // It is counted as always; only the number is out of the way of one user with many connections.
+    MAX_CONCURRENT_REQUESTS: '10000',
     PUBLIC_URL: 'http://byok.bench',
     DATA_DIR: folder,
     OPENAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/v1`,

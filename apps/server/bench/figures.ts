@@ -26,9 +26,12 @@ export function table(rows: readonly (readonly string[])[]): string {
   return rows.map((row) => `  ${line(row)}`.trimEnd()).join('\n');
 }
 
-export const ms = (value: number): string => value.toFixed(2);
+/** What could not be measured is shown as unknown. */
+const unlessUnknown = (value: number, text: string): string => (Number.isNaN(value) ? '?' : text);
+
+export const ms = (value: number): string => unlessUnknown(value, value.toFixed(2));
 export const seconds = (valueMs: number): string => `${(valueMs / 1_000).toFixed(1)} s`;
-export const whole = (value: number): string => Math.round(value).toLocaleString('en');
-export const mb = (bytes: number): string => `${whole(bytes / 1_048_576)} MB`;
-export const ratio = (value: number): string => value.toFixed(2);
+export const whole = (value: number): string => unlessUnknown(value, Math.round(value).toLocaleString('en'));
+export const mb = (bytes: number): string => unlessUnknown(bytes, `${whole(bytes / 1_048_576)} MB`);
+export const ratio = (value: number): string => unlessUnknown(value, value.toFixed(2));
 export const percent = (part: number): string => `${Math.round(part * 100)}%`;

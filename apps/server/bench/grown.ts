@@ -1,4 +1,5 @@
 /** Gateways on databases that are full already. */
+import { rmSync, statfsSync } from 'node:fs';
 import { type Child, startChild } from './child.ts';
 import { newSecrets } from './config.ts';
 import { mb, seconds, whole } from './figures.ts';
@@ -30,9 +31,15 @@ export async function grow(stage: Stage, { name, users, rows, commitDelayMs = 0 
   const { tookMs, bytes } = await seeded({ ...place, users, rows });
   if (tookMs > 5_000) say(`  ${name}: ${mb(bytes)}, seeded in ${seconds(tookMs)}`);
   const args: GatewayArgs = { ...place, upstreamPort: stage.upstream.ready.port, seeded: true, commitDelayMs };
-  const process = await startChild<{ port: number }>('gateway.ts', stage.cores.server, args);
-  const end = () => process[Symbol.asyncDispose]();
-  return { name, process, credential: tokenOf(0), users, bytes, asked: 0, [Symbol.asyncDispose]: end };
+  const gateway = await startChild<{ port: number }>('gateway.ts', stage.cores.server, args);
+  return {
+    ...{ name, process: gateway, credential: tokenOf(0), users, bytes, asked: 0 },
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]();
+      // Gigabytes, and the next part needs as many.
+      rmSync(place.folder, { recursive: true, force: true });
+    },
+  };
 }
 
 /** On any core: nothing is measured meanwhile. */
@@ -41,10 +48,14 @@ async function seeded(args: object): Promise<Seeded> {
   return seeding.ready;
 }
 
-/** One after the other. */
+/** One after the other, as long as there is room for them. */
 export async function growAll(stage: Stage, all: readonly Growing[]): Promise<{ grown: Grown[] } & AsyncDisposable> {
   const grown: Grown[] = [];
-  for (const one of all) grown.push(await grow(stage, one));
+  for (const one of all) {
+    const [needed, free] = [bytesFor(one), freeBytes(stage.folder())];
+    if (needed < free) grown.push(await grow(stage, one));
+    else say(`  ${one.name} are left out: they need ${mb(needed)} on this disk, and ${mb(free)} are free.`);
+  }
   return {
     grown,
     async [Symbol.asyncDispose]() {
@@ -53,11 +64,22 @@ export async function growAll(stage: Stage, all: readonly Growing[]): Promise<{ 
   };
 }
 
+/** What a user and a request take with their indexes and sums, with some room for what is measured. */
+const bytesFor = ({ users, rows }: SeedSize): number => users * 1_500 + rows * 500 + 500_000_000;
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+type Counted = Pick<Grown, 'name' | 'process' | 'asked'>;
+
 /** The figures are worth nothing if the work was not done: every answer has its row. */
-export async function checkRows({ name, process: gateway, asked }: Pick<Grown, 'name' | 'process' | 'asked'>): Promise<void> {
+export async function checkRows({ tally }: Stage, { name, process: gateway, asked }: Counted): Promise<void> {
   const { all, done } = await gateway.call<{ all: number; done: number }>('rows');
-  const isWhole = all === asked && done === asked;
-  const sentence = `${name}: ${whole(asked)} requests were sent, ${whole(all)} are on disk, ${whole(done)} of them done.`;
-  say(isWhole ? `  ${sentence}` : `  ${sentence} These must be equal.`);
-  if (!isWhole) process.exitCode = 1;
+  tally.sent += asked;
+  tally.done += done;
+  if (all === asked && done === asked) return;
+  say(`  ${name}: ${whole(asked)} requests were sent; ${whole(all)} are on disk, ${whole(done)} of them done. These must be equal.`);
+  process.exitCode = 1;
 }

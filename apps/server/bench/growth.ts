@@ -1,11 +1,10 @@
-/** The second part: what a request costs, and what is held in memory, when there is more of everything. */
+/** What a request costs, and what is held in memory, when there are more users and more usage. */
 import { mb, median, ms, ratio, table, whole } from './figures.ts';
 import { checkRows, type Grown, growAll } from './grown.ts';
 import type { Window } from './load.ts';
 import type { Crowd } from './people.ts';
 import { shapes } from './shapes.ts';
 import { type Stage, say } from './stage.ts';
-import { measureSlowDisk, measureStreams } from './streams.ts';
 import { at, type Round, type Turn, takeTurns, turn } from './turns.ts';
 
 /** How many of the users ask: as many at each size, so that only the size differs; then whoever there is, past every cache. */
@@ -16,14 +15,7 @@ const crowds = [
 ] as const;
 const usersWithRows = 10_000;
 
-export async function measureGrowth(stage: Stage): Promise<void> {
-  await growingUsers(stage);
-  await growingRows(stage);
-  await measureStreams(stage);
-  await measureSlowDisk(stage);
-}
-
-async function growingUsers(stage: Stage): Promise<void> {
+export async function measureUsers(stage: Stage): Promise<void> {
   say('\nMore users, each with a token and a sealed key; plain JSON');
   await using sizes = await growAll(
     stage,
@@ -33,17 +25,17 @@ async function growingUsers(stage: Stage): Promise<void> {
     const large = sizes.grown.filter(({ users }) => users >= (active ?? 0));
     if (large.length > 1) await compare(stage, large, who, ({ users }) => ({ users, active: active ?? users }));
   }
-  for (const one of sizes.grown) await checkRows(one);
+  for (const one of sizes.grown) await checkRows(stage, one);
 }
 
-async function growingRows(stage: Stage): Promise<void> {
+export async function measureRows(stage: Stage): Promise<void> {
   say(`\nMore requests made before, by ${whole(usersWithRows)} users in 90 days; plain JSON`);
   await using sizes = await growAll(
     stage,
     stage.plan.rows.map((rows) => ({ name: `${whole(rows)} rows`, users: usersWithRows, rows })),
   );
   await compare(stage, sizes.grown, '1,000 of them ask', ({ users }) => ({ users, active: 1_000 }));
-  for (const one of sizes.grown) await checkRows(one);
+  for (const one of sizes.grown) await checkRows(stage, one);
 }
 
 async function compare(stage: Stage, grown: readonly Grown[], who: string, crowdOf: (one: Grown) => Crowd): Promise<void> {

@@ -1,4 +1,4 @@
-/** The first part: what this gateway costs beside a bare pass-through and beside another gateway. */
+/** What this gateway costs beside a bare pass-through and beside another gateway. */
 import { type Child, startChild } from './child.ts';
 import { newSecrets } from './config.ts';
 import { mb, median, ms, percent, ratio, spread, table, whole } from './figures.ts';
@@ -45,7 +45,7 @@ export async function measureSpeed(stage: Stage): Promise<void> {
   for (const shape of Object.values(shapes)) await throughput(field, shape, take);
   await latency(field, 'one client alone', { connections: 1 }, take);
   await latency(field, '200 requests a second', { connections: 16, perSecond: 200 }, take);
-  await checkRows({ ...field.own, process: gateway, asked });
+  await checkRows(stage, { ...field.own, process: gateway, asked });
 }
 
 type Take = (peer: Peer, shape: Shape, how?: Partial<Window>) => Promise<Turn>;

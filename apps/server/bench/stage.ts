@@ -46,6 +46,8 @@ export interface Stage extends AsyncDisposable {
   cores: Cores;
   upstream: Child<{ port: number }>;
   load: Child<unknown>;
+  /** Requests that this gateway was sent, and those of them that are on its disk as done. */
+  tally: { sent: number; done: number };
   /** An empty folder on the disk, which goes away with the benchmark. */
   folder(): string;
 }
@@ -57,6 +59,7 @@ export async function setStage(plan: Plan): Promise<Stage> {
   const load = await startChild('load.ts', cores.load);
   return {
     ...{ plan, cores, upstream, load },
+    tally: { sent: 0, done: 0 },
     folder: () => mkdtempSync(join(root, 'data-')),
     async [Symbol.asyncDispose]() {
       await load[Symbol.asyncDispose]();

@@ -41,7 +41,7 @@ async function rowOf(stage: Stage, streams: number): Promise<string[]> {
     return { heard: chunks, cpuUs: after.cpuUs - before.cpuUs, rssBytes: Math.max(before.rssBytes, after.rssBytes) };
   });
   gateway.asked += streams;
-  await checkRows(gateway);
+  await checkRows(stage, gateway);
   return [
     ...[gateway.name, `${whole(rssBytes / 1_048_576)} MB`, whole((rssBytes - idle.rssBytes) / 1_024 / streams)],
     ...[whole(cpuUs / heard.chunks), percent(cpuUs / 1_000 / stage.plan.listenMs), ms(heard.p50Ms), ms(heard.p99Ms)],
@@ -58,7 +58,7 @@ export async function measureSlowDisk(stage: Stage): Promise<void> {
     await using gateway = await warmGateway(stage, `${delayMs} ms added to each commit`, delayMs);
     const [heard, beside] = await during(stage, gateway, streams, () => Promise.all([listen(stage), requestsBeside(stage, gateway)]));
     gateway.asked += streams + beside.requests;
-    await checkRows(gateway);
+    await checkRows(stage, gateway);
     rows.push([gateway.name, ms(heard.p50Ms), ms(heard.p99Ms), ms(beside.p50Ms), ms(beside.p99Ms)]);
   }
   say(table([['', 'chunk p50 ms', 'p99 ms', 'request p50 ms', 'p99 ms'], ...rows]));
