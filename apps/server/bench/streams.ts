@@ -13,8 +13,6 @@ import { type Peer, targetOf, turn } from './turns.ts';
 /** So many that nobody meets the limit of a user's requests at a time. */
 const users = 100;
 const crowd: Crowd = { users, active: users };
-/** Until what opening them has left behind is over. */
-const settleMs = 2_000;
 const slowDisk = { streams: 200, perSecond: 100, commitDelayMs: 20 };
 
 export async function measureStreams(stage: Stage): Promise<void> {
@@ -69,7 +67,7 @@ async function warmGateway(stage: Stage, name: string, commitDelayMs: number): P
   const gateway = { ...(await grow(stage, { name, users, rows: 0, commitDelayMs })), crowd };
   const { requests } = await turn(stage, gateway, shapes.sse50, { connections: 16, perSecond: 100, ms: stage.plan.firstMs / 2 });
   gateway.asked += requests;
-  await wait(settleMs);
+  await wait(stage.plan.settleMs);
   return gateway;
 }
 
@@ -78,7 +76,7 @@ async function during<T>(stage: Stage, peer: Peer, streams: number, work: () => 
   const asking = peer.crowd && { crowd: peer.crowd };
   const open = { target: targetOf(peer, slowShape), ...asking, streams, overMs: Math.max(1_000, streams * 2) };
   await stage.load.call({ open });
-  await wait(settleMs);
+  await wait(stage.plan.settleMs);
   const result = await work();
   await stage.upstream.call('finish');
   const { broken } = await stage.load.call<Left>({ leave: true });

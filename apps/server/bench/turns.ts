@@ -47,11 +47,12 @@ export async function turn(stage: Stage, peer: Peer, shape: Shape, how: Partial<
   const { crowd } = peer;
   const window: Window = { target: targetOf(peer, shape), ...(crowd && { crowd }), connections, ms, warmUpMs, ...how };
   const [before, upstreamBefore] = [await peer.process.used(), await stage.upstream.used()];
+  const startMs = performance.now();
   const measured = await stage.load.call<Measured>({ window });
+  const wallUs = (performance.now() - startMs) * 1_000;
   const [after, upstreamAfter] = [await peer.process.used(), await stage.upstream.used()];
   if (measured.failed > 0) throw new Error(`${peer.name} failed ${measured.failed} of ${measured.requests} requests.`);
   const others = [measured.cpuUsPerRequest * measured.requests, upstreamAfter.cpuUs - upstreamBefore.cpuUs];
-  const wallUs = (window.ms + window.warmUpMs) * 1_000;
   return {
     ...measured,
     serverCpuUs: (after.cpuUs - before.cpuUs) / measured.requests,
