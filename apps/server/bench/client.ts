@@ -13,39 +13,45 @@ export interface Target {
 }
 
 export interface Connection {
-  /** Sends the request; `done` hears the status once the answer has come whole, or 0 if it broke off. */
-  ask(done: (status: number) => void): void;
+  /**
+   * Sends the request; `done` hears the status once the answer has come whole, or 0 if it broke off.
+   * @param token  stands in the place of the target's own, and is as long
+   */
+  ask(done: (status: number) => void, token?: string): void;
   close(): void;
 }
 
 const headEnd = Buffer.from('\r\n\r\n');
 const lastChunk = Buffer.from('\r\n0\r\n\r\n');
 
-export async function openConnection(target: Target): Promise<Connection> {
+/** @param hear  is given every piece as it comes in */
+export async function openConnection(target: Target, hear?: (piece: Buffer) => void): Promise<Connection> {
   const request = requestBytes(target);
+  const tokenAt = request.indexOf('Bearer ') + 'Bearer '.length;
   const socket = await connected(target.port);
-  let answer: Buffer[] = [];
+  let read = createReader();
   let done: ((status: number) => void) | null = null;
 
   function finish(status: number): void {
     const tell = done;
     done = null;
-    answer = [];
+    read = createReader();
     tell?.(status);
   }
 
-  socket.on('data', (chunk) => {
-    answer.push(chunk);
-    // Answers come in one piece, or in many of which the end is looked at.
-    const status = whole(answer);
+  socket.on('data', (piece) => {
+    hear?.(piece);
+    const status = read(piece);
     if (status !== null) finish(status);
   });
   socket.on('close', () => finish(0));
   socket.on('error', () => finish(0));
 
   return {
-    ask(tell) {
+    ask(tell, token) {
       done = tell;
+      // The request before this one was answered, so its bytes have left this buffer.
+      if (token !== undefined) request.write(token, tokenAt, 'latin1');
       if (socket.destroyed) finish(0);
       else socket.write(request);
     },
@@ -53,24 +59,38 @@ export async function openConnection(target: Target): Promise<Connection> {
   };
 }
 
-/** @returns the status once all of the answer is there, else null */
-function whole(pieces: readonly Buffer[]): number | null {
-  const first = pieces[0];
-  if (!first) return null;
-  const end = first.indexOf(headEnd);
-  // A head that comes in two pieces is rare enough to be put together.
-  if (end < 0) return pieces.length === 1 ? null : whole([Buffer.concat(pieces)]);
-  const head = first.toString('latin1', 0, end);
-  const status = Number(head.slice(9, 12));
-  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
-  if (length !== undefined) {
-    const received = pieces.reduce((sum, piece) => sum + piece.length, 0) - end - headEnd.length;
-    return received >= Number(length) ? status : null;
+/** Is given the pieces of one answer in turn. @returns its status with the last of them, else null */
+export function createReader(): (piece: Buffer) => number | null {
+  let head: Buffer = Buffer.alloc(0);
+  let status = 0;
+  /** Bytes of the body that are still to come; null: it is chunked. */
+  let left: number | null = null;
+  let tail: Buffer = Buffer.alloc(0);
+
+  function readHead(piece: Buffer): number | null {
+    head = head.length === 0 ? piece : Buffer.concat([head, piece]);
+    const end = head.indexOf(headEnd);
+    if (end < 0) return null;
+    const text = head.toString('latin1', 0, end);
+    status = Number(text.slice(9, 12));
+    const length = /\r\ncontent-length: *(\d+)/i.exec(text)?.[1];
+    left = length === undefined ? null : Number(length);
+    // A chunked body without a byte in it is its last chunk alone.
+    tail = headEnd.subarray(2);
+    return readBody(head.subarray(end + headEnd.length));
   }
-  const last = pieces.at(-1) ?? first;
-  if (last.length >= lastChunk.length) return last.subarray(-lastChunk.length).equals(lastChunk) ? status : null;
-  const tail = Buffer.concat(pieces.slice(-8));
-  return tail.subarray(-lastChunk.length).equals(lastChunk) ? status : null;
+
+  function readBody(piece: Buffer): number | null {
+    if (left !== null) {
+      left -= piece.length;
+      return left > 0 ? null : status;
+    }
+    tail = piece.length < lastChunk.length ? Buffer.concat([tail, piece]) : piece;
+    const at = tail.length - lastChunk.length;
+    return at >= 0 && lastChunk.compare(tail, at) === 0 ? status : null;
+  }
+
+  return (piece) => (status === 0 ? readHead(piece) : readBody(piece));
 }
 
 function requestBytes({ port, method, path, headers, body }: Target): Buffer {

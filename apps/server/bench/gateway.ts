@@ -1,33 +1,47 @@
 /** This server with everything on: a real token, a sealed key, choice, and metering on the disk. */
-import { randomBytes } from 'node:crypto';
+import { count, gte } from 'drizzle-orm';
 import { startServer } from '../src/cli/serve.ts';
-import { loadConfig } from '../src/config.ts';
+import { idAt } from '../src/meter.ts';
 import { createLog } from '../src/ports/log.ts';
 import { argsOf, serveParent } from './child.ts';
+import { benchConfig, random, type Secrets } from './config.ts';
+import { tokenOf } from './people.ts';
 import { providerKey } from './shapes.ts';
 
-const { upstreamPort, folder } = argsOf<{ upstreamPort: number; folder: string }>();
-const random = () => randomBytes(32).toString('hex');
-const config = loadConfig({
-  ENCRYPTION_KEY: random(),
-  AUTH_SECRET: random(),
-  PORT: '0',
-  PUBLIC_URL: 'http://byok.bench',
-  DATA_DIR: folder,
-  OPENAI_BASE_URL: `http://127.0.0.1:${upstreamPort}/v1`,
-});
-// Lines are made as in production, and go where they cost no terminal.
-const log = createLog({ level: 'info', format: 'json', write: () => undefined });
-const { app, port } = await startServer(config, { log });
-const { userId } = await app.accounts.add({ email: 'load@bench.example', password: random(), tier: 'premium', admin: false });
-const key = await app.vault.save({ userId, byok: true }, { provider: 'openai', apiKey: providerKey });
-if (key.status !== 'valid') throw new Error(`The key is ${key.status}: ${key.lastError}`);
-const { secret: token } = await app.tokens.create(userId, { name: 'load', scopes: ['gateway'] });
-
-/** How many requests are on disk, and how many of them are settled: to hold against what the load has counted. */
-async function rows(): Promise<{ all: number; done: number }> {
-  const states = await app.db.orm.select({ state: app.db.tables.request.state }).from(app.db.tables.request);
-  return { all: states.length, done: states.filter(({ state }) => state === 'done').length };
+export interface GatewayArgs {
+  upstreamPort: number;
+  folder: string;
+  secrets: Secrets;
+  /** The folder has a database with people in it (seed.ts); else one person is added. */
+  seeded: boolean;
+  /** Makes every commit take this much longer. */
+  commitDelayMs?: number;
 }
 
-serveParent({ port, token }, rows);
+const { seeded, commitDelayMs, ...place } = argsOf<GatewayArgs>();
+// Lines are made as in production, and go where they cost no terminal.
+const log = createLog({ level: 'info', format: 'json', write: () => undefined });
+const startedMs = Date.now();
+const { app, port } = await startServer(benchConfig(place), { log, ...(commitDelayMs && { commitDelayMs }) });
+const token = seeded ? tokenOf(0) : await addPerson();
+
+async function addPerson(): Promise<string> {
+  const { userId } = await app.accounts.add({ email: 'load@bench.example', password: random(), tier: 'premium', admin: false });
+  const key = await app.vault.save({ userId, byok: true }, { provider: 'openai', apiKey: providerKey });
+  if (key.status !== 'valid') throw new Error(`The key is ${key.status}: ${key.lastError}`);
+  return (await app.tokens.create(userId, { name: 'load', scopes: ['gateway'] })).secret;
+}
+
+/** How many requests of this process are on disk, and how many of them are settled: to hold against what the load has counted. */
+async function rows(): Promise<{ all: number; done: number }> {
+  const { request } = app.db.tables;
+  const states = await app.db.orm
+    .select({ state: request.state, rows: count() })
+    .from(request)
+    .where(gte(request.id, idAt(startedMs)))
+    .groupBy(request.state);
+  const all = states.reduce((sum, one) => sum + Number(one.rows), 0);
+  return { all, done: Number(states.find(({ state }) => state === 'done')?.rows ?? 0) };
+}
+
+serveParent({ port, token }, { answer: rows });

@@ -1,10 +1,14 @@
-/** The load: windows of fixed length against one target, as many requests as it will take or so many a second. */
+/** The load: windows of fixed length against one target, as many requests as it will take or so many a second; and open streams. */
 import { serveParent } from './child.ts';
 import { type Connection, openConnection, type Target } from './client.ts';
 import { quantile } from './figures.ts';
+import { createListeners, type Opening } from './listeners.ts';
+import { type Crowd, oneOf, tokenOf } from './people.ts';
 
 export interface Window {
   target: Target;
+  /** Each request is somebody's of these; without it all are the target's own. */
+  crowd?: Crowd;
   connections: number;
   ms: number;
   /** Passes before anything is counted. */
@@ -23,7 +27,9 @@ export interface Measured {
   cpuUsPerRequest: number;
 }
 
-async function run({ target, connections, ms, warmUpMs, perSecond }: Window): Promise<Measured> {
+export type LoadCall = { window: Window } | { open: Opening } | { listenMs: number } | { leave: true };
+
+async function run({ target, crowd, connections, ms, warmUpMs, perSecond }: Window): Promise<Measured> {
   const open = await Promise.all(Array.from({ length: connections }, () => openConnection(target)));
   const startMs = performance.now() + warmUpMs;
   const endMs = startMs + ms;
@@ -34,13 +40,16 @@ async function run({ target, connections, ms, warmUpMs, perSecond }: Window): Pr
 
   function ask(connection: Connection, dueMs: number): Promise<void> {
     return new Promise((resolve) => {
-      connection.ask((status) => {
-        const nowMs = performance.now();
-        all += 1;
-        if (status !== 200) failed += 1;
-        else if (nowMs >= startMs && nowMs < endMs) latencies.push(nowMs - dueMs);
-        resolve();
-      });
+      connection.ask(
+        (status) => {
+          const nowMs = performance.now();
+          all += 1;
+          if (status !== 200) failed += 1;
+          else if (nowMs >= startMs && nowMs < endMs) latencies.push(nowMs - dueMs);
+          resolve();
+        },
+        crowd && tokenOf(oneOf(crowd, Math.random())),
+      );
     });
   }
 
@@ -110,4 +119,13 @@ async function atRate({ perSecond, endMs, open, ask }: Rate): Promise<void> {
   await allIdle.promise;
 }
 
-serveParent({}, (window) => run(window as Window));
+const listeners = createListeners();
+
+async function answer(call: LoadCall): Promise<unknown> {
+  if ('window' in call) return run(call.window);
+  if ('open' in call) return listeners.open(call.open);
+  if ('listenMs' in call) return listeners.listen(call.listenMs);
+  return listeners.leave();
+}
+
+serveParent({}, { answer: (call) => answer(call as LoadCall) });

@@ -64,7 +64,7 @@ export interface OutboundOptions {
   keepAliveMs?: number;
 }
 
-export function createOutbound({ connections = 4_096, keepAliveMs = 30_000 }: OutboundOptions = {}): Outbound {
+export function createOutbound({ connections = 16_384, keepAliveMs = 30_000 }: OutboundOptions = {}): Outbound {
   // undici's limit for connecting belongs to the pool, so another limit means another pool.
   const pools = new Map<string, Pool>();
 
