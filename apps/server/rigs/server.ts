@@ -36,4 +36,4 @@ async function standing(): Promise<Standing> {
   return { underWay: underWay(), upstreamSockets: app.outbound.openSockets(), rssBytes: rss, usedBytes: heapUsed + external };
 }
 
-serveParent({ port }, standing);
+serveParent({ port }, { answer: standing });
