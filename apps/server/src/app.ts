@@ -34,6 +34,8 @@ export interface Ports {
   pg?: PgConnection;
   /** Makes every commit take this much longer, to see what a slow disk does. */
   commitDelayMs?: number;
+  /** How long an opened row may be held back, in ms (meter-openings.ts). */
+  holdMs?: number;
 }
 
 export type App = Awaited<ReturnType<typeof createApp>>;
@@ -41,6 +43,7 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 export type Modules = Pick<App, 'config' | 'vault' | 'meter' | 'limits' | 'plans' | 'tokens' | 'accounts' | 'auth' | 'notices'>;
 
 const recheckEveryMs = 10_000;
+const holdMs = 20;
 
 /** All modules over one open database, with nothing that runs on its own yet: enough for a command. @throws AppError */
 export async function createModules(config: Config, given: Partial<Ports> = {}) {
@@ -97,7 +100,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
   const boot = await startBoot({ db, clock });
   const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
-  const meter = createMeter({ db, clock, boot, price });
+  const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs });
   const repricing = createRepricing({ db, price, nowMs: clock.now });
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);

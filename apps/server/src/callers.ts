@@ -3,7 +3,7 @@
  * is kept until the generation moves, in whatever process; what time can change is asked of the clock at every use.
  */
 import { hash } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { AppError, type TokenScope } from '@synthstack/core';
 import type { Db } from '@synthstack/core/db';
 import type { Auth } from './auth.ts';
@@ -55,6 +55,22 @@ interface Known extends Person {
 /** As one text, or each as it was sent. */
 export type CredentialHeaders = Readonly<Partial<Record<string, string | string[]>>>;
 
+/**
+ * The headers that may hold a credential, each as often as it was sent: `headers` hides all but the first of several equal names, and Node's
+ * `headersDistinct` works out all others too.
+ */
+export function credentialHeaders({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): CredentialHeaders {
+  const found: { authorization: string[]; 'x-api-key': string[] } = { authorization: [], 'x-api-key': [] };
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? '';
+    // Names of these lengths are rare, and those of other lengths need no look.
+    if (name.length !== 13 && name.length !== 9) continue;
+    const lower = name.toLowerCase();
+    if (lower === 'authorization' || lower === 'x-api-key') found[lower].push(rawHeaders[i + 1] ?? '');
+  }
+  return found;
+}
+
 export type Callers = ReturnType<typeof createCallers>;
 
 export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) {
@@ -94,7 +110,7 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
   return {
     /**
      * For the gateway and REST: `Authorization: Bearer` or `x-api-key`.
-     * @param headers  a request's `headersDistinct`: of several equal names, `headers` would hide all but the first
+     * @param headers  of a request: `credentialHeaders`
      * @throws AppError `unauthenticated`: none, or not a good one; `invalid_input`: two different ones
      */
     async identify(headers: CredentialHeaders): Promise<Caller> {
@@ -128,13 +144,19 @@ function toCaller(known: Person & Omit<Caller, 'plan'>, nowMs: number): Caller {
 }
 
 /** OpenAI's SDK sends the one header, Anthropic's the other, and some send the same in both. */
-function credentialOf({ authorization = [], 'x-api-key': apiKey = [] }: CredentialHeaders): string {
-  const given = new Set([...[authorization].flat().map(bearerOf), ...[apiKey].flat()]);
-  if (given.size > 1) throw new AppError('invalid_input', 'Send one credential: Authorization and x-api-key hold different ones.');
+function credentialOf({ authorization, 'x-api-key': apiKey }: CredentialHeaders): string {
+  const given = [...listOf(authorization).map(bearerOf), ...listOf(apiKey)];
   const [credential = ''] = given;
+  if (given.some((other) => other !== credential))
+    throw new AppError('invalid_input', 'Send one credential: Authorization and x-api-key hold different ones.');
   if (credential === '') throw new AppError('unauthenticated', 'Send a gateway token as "Authorization: Bearer byok_..." or as x-api-key.');
   if (credential.length > maxCredentialLength) throw badCredential();
   return credential;
+}
+
+function listOf(header: string | string[] | undefined): readonly string[] {
+  if (header === undefined) return [];
+  return typeof header === 'string' ? [header] : header;
 }
 
 /** The scheme is case-insensitive (RFC 9110, 11.1). Another scheme is a credential too, only not one of ours. */

@@ -109,10 +109,12 @@ test('all bodies in flight share their memory, and give it back', async () => {
   const outcomes: string[] = [];
   const server = createServer((req, res) => {
     bodies
-      .lend(req, async () => {
+      .read(req, false)
+      .then(async (body) => {
         outcomes.push('held');
         await finish.promise;
         res.end('ok');
+        bodies.free(body);
       })
       .catch((error: { code: string }) => {
         outcomes.push(error.code);

@@ -11,6 +11,12 @@ export interface BodyLimits {
   allBytes?: number;
 }
 
+export interface HeldBody {
+  bytes: Buffer;
+  /** Bytes that count as taken: its own, and what it weighs once parsed. */
+  held: number;
+}
+
 export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLimits) {
   let inFlight = 0;
 
@@ -21,11 +27,11 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
     },
 
     /**
-     * Reads a body and lends it; its memory counts as free again when `use` has ended.
+     * Reads a body. Its memory counts as taken until `free` is called, once.
      * @param isJson  it will be parsed, and what becomes of it counts too
      * @throws AppError `unsupported_media`, `too_large`, `busy`; `request_timeout`: the client left, and nobody reads this error
      */
-    async lend<T>(req: IncomingMessage, use: (body: Buffer) => Promise<T>, isJson = false): Promise<T> {
+    async read(req: IncomingMessage, isJson: boolean): Promise<HeldBody> {
       const encoding = req.headers['content-encoding'];
       if (encoding !== undefined && encoding !== 'identity')
         throw new AppError('unsupported_media', 'Send the body without content-encoding.');
@@ -33,25 +39,33 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
       if (announced > limitBytes) throw tooLarge(limitBytes);
       if (inFlight + announced > allBytes) throw busy();
       const chunks: Buffer[] = [];
-      let length = 0;
-      let weight = 0;
+      let held = 0;
+      const take = (bytes: number) => {
+        held += bytes;
+        inFlight += bytes;
+        if (inFlight > allBytes) throw busy();
+      };
       try {
+        let length = 0;
         await eachChunk(req, (chunk) => {
           length += chunk.length;
-          inFlight += chunk.length;
           if (length > limitBytes) throw tooLarge(limitBytes);
-          if (inFlight > allBytes) throw busy();
           chunks.push(chunk);
+          take(chunk.length);
         });
-        const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
-        if (isJson) weight = jsonWeight(body);
-        inFlight += weight;
+        const bytes = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+        const weight = isJson ? jsonWeight(bytes) : 0;
         if (weight > maxJsonWeight) throw new AppError('too_large', 'The body holds too many lists, objects and values.');
-        if (inFlight > allBytes) throw busy();
-        return await use(body);
-      } finally {
-        inFlight -= length + weight;
+        take(weight);
+        return { bytes, held };
+      } catch (error) {
+        inFlight -= held;
+        throw error;
       }
+    },
+
+    free({ held }: HeldBody): void {
+      inFlight -= held;
     },
   };
 }

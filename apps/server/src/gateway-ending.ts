@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { AppError, ErrorCode, KeySource } from '@synthstack/core';
 import type { Matched } from './gateway.ts';
-import { requestIdOf, type Settled } from './meter.ts';
+import type { Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
 import type { Headers } from './relay/attempt.ts';
@@ -10,6 +10,8 @@ import type { Target } from './target.ts';
 
 export interface Asked {
   id: number;
+  /** The id as people see it. */
+  requestId: string;
   target: Target;
   /** null: there is no such route. */
   matched: Matched | null;
@@ -24,7 +26,7 @@ export interface Asked {
 
 export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>; log: Log }) {
   return (res: ServerResponse, asked: Asked, error: AppError | null, durationMs: number): void => {
-    const { id, matched, said, model, streamed, settled } = asked;
+    const { requestId, matched, said, model, streamed, settled } = asked;
     const source = (said['x-byok-key-source'] as KeySource | undefined) ?? null;
     const fallbackReason = said['x-byok-fallback-reason']?.toString();
     const { status, outcome, code } = endingOf(res, settled, error);
@@ -32,7 +34,7 @@ export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>
     const named = settled?.model ?? model;
     log.info(
       {
-        requestId: requestIdOf(id),
+        requestId,
         provider: matched?.provider.id,
         route: matched?.route.path,
         model: named === null ? undefined : printable(named),

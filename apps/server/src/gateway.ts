@@ -1,7 +1,7 @@
 /** The HTTP framing of /v1/*: exact routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
-import type { Callers } from './callers.ts';
+import { type Caller, type Callers, credentialHeaders } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
 import { type Asked, createEnding, printable } from './gateway-ending.ts';
 import { HttpOutlet, shapedHeaders } from './gateway-outlet.ts';
@@ -44,32 +44,47 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
   const end = createEnding({ metrics, log });
 
   async function answer(req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void> {
-    const { id, target, matched, said } = asked;
+    const { target, matched } = asked;
     const meant = matched ? null : meantBy(target.pathname, req.headers);
     // Nobody's credential can mend a wrong base URL, and an SDK's user sees only this sentence.
     if (meant) throw new AppError('not_found', baseUrlHint(meant, publicUrl));
-    const caller = await callers.identify(req.headersDistinct);
+    const caller = await callers.identify(credentialHeaders(req));
     if (!caller.scopes.includes('gateway'))
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
     if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
-    const handle = async (body: Buffer | null) => {
-      const form = matched.route.body === 'multipart' && body ? await readableForm(body, req.headers['content-type']) : null;
-      const json = matched.route.body === 'json' && body ? parseJson(body) : form && formJson(form);
-      if (json) note(asked, json);
-      if (json) refuseOthersModel(matched, json.model);
-      const anthropic = matched.provider.errorShape === 'anthropic';
-      const outlet = new HttpOutlet(res, { said, clock, stallMs, anthropic, requestId: requestIdOf(id) });
-      const settled = (row: Settled) => {
-        asked.settled = row;
-      };
-      const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
-      await relay.handle(
-        { ...matched, id, caller: asking, query: target.search.slice(1), headers: req.headers, body, json, form, settled },
-        outlet,
-      );
+    if (matched.route.body === 'none') return relayed(req, res, asked, matched, caller, null);
+    const body = await bodies.read(req, matched.route.body === 'json');
+    try {
+      await relayed(req, res, asked, matched, caller, body.bytes);
+    } finally {
+      bodies.free(body);
+    }
+  }
+
+  async function relayed(
+    req: IncomingMessage,
+    res: ServerResponse,
+    asked: Asked,
+    matched: Matched,
+    caller: Caller,
+    body: Buffer | null,
+  ): Promise<void> {
+    const { provider, route, path } = matched;
+    const form = route.body === 'multipart' && body ? await readableForm(body, req.headers['content-type']) : null;
+    const json = route.body === 'json' && body ? parseJson(body) : form && formJson(form);
+    if (json) {
+      note(asked, json);
+      refuseOthersModel(matched, json.model);
+    }
+    const { id, target, said, requestId } = asked;
+    const outlet = new HttpOutlet(res, { said, clock, stallMs, requestId, anthropic: provider.errorShape === 'anthropic' });
+    const settled = (row: Settled) => {
+      asked.settled = row;
     };
-    await (matched.route.body === 'none' ? handle(null) : bodies.lend(req, handle, matched.route.body === 'json'));
+    const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
+    const query = target.search.slice(1);
+    await relay.handle({ id, provider, route, path, caller: asking, query, headers: req.headers, body, json, form, settled }, outlet);
   }
 
   function note(asked: Asked, json: Record<string, unknown>): void {
@@ -86,7 +101,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       const id = meter.newId();
       const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
       const startedAt = performance.now();
-      const asked: Asked = { id, target, matched, said: {}, model: null, streamed: false, settled: null };
+      const asked: Asked = { id, requestId: requestIdOf(id), target, matched, said: {}, model: null, streamed: false, settled: null };
       let error: AppError | null = null;
       metrics.began();
       try {
@@ -94,9 +109,9 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       } catch (thrown) {
         error = toAppError(thrown);
         if (error.code === 'internal' || error.code === 'storage_unavailable')
-          log.error({ requestId: requestIdOf(id) }, error.message, error.cause);
+          log.error({ requestId: asked.requestId }, error.message, error.cause);
         Object.assign(asked.said, error.headers);
-        sendError(req, res, error, id, target.pathname);
+        sendError(req, res, error, asked);
       } finally {
         end(res, asked, error, performance.now() - startedAt);
       }
@@ -194,10 +209,9 @@ function refuseOthersModel({ provider }: Matched, model: unknown): void {
 }
 
 /** An error of ours, as the caller's SDK expects errors of the route that it called. */
-function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, id: number, pathname: string): void {
+function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, { requestId, target }: Asked): void {
   if (res.headersSent || res.destroyed) return void res.destroy();
-  const requestId = requestIdOf(id);
-  const anthropic = isAnthropicShaped(req, pathname);
+  const anthropic = isAnthropicShaped(req, target.pathname);
   const body = JSON.stringify(anthropic ? toAnthropicError(error, requestId) : toOpenAIError(error));
   res.writeHead(error.form.http, {
     'content-type': 'application/json',

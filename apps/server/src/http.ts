@@ -11,7 +11,7 @@ import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
-import type { Caller } from './callers.ts';
+import { type Caller, credentialHeaders } from './callers.ts';
 import { isMisaddressed } from './gateway.ts';
 import { createConnections } from './http-connections.ts';
 import { createScrapeAccess } from './metrics-access.ts';
@@ -63,7 +63,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
 
   /** Who calls a procedure: a bearer if there is one, else the page's cookie. */
   async function identify(req: IncomingMessage): Promise<Caller | null> {
-    if (req.headers.authorization !== undefined || req.headers['x-api-key'] !== undefined) return app.callers.identify(req.headersDistinct);
+    if (req.headers.authorization !== undefined || req.headers['x-api-key'] !== undefined) return app.callers.identify(credentialHeaders(req));
     const caller = await app.callers.identifyPage(req.headers);
     if (caller && isForeign(req)) throw new AppError('forbidden', 'This request comes from another site.');
     return caller;

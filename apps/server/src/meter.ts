@@ -11,9 +11,10 @@ import {
   type TierName,
   toAppError,
 } from '@synthstack/core';
-import { atomically, type Db, must, prepared, type RequestState, type Statement, type Ticket } from '@synthstack/core/db';
+import { atomically, type Db, must, prepared, type RequestState, type Statement } from '@synthstack/core/db';
 import { and, eq, gte, inArray, isNotNull, type SQL, sql } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
+import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Usage } from './providers/provider.ts';
@@ -53,31 +54,24 @@ export interface Settlement {
   firstByteAt: number | null;
 }
 
-/** A request as its closed row has it. */
-export interface Settled extends OpenRequest, Settlement, Counts {
-  costNanoUsd: number | null;
-  endedAt: number;
-  /** It counts as a request. */
-  answered: boolean;
-}
-
 export interface MeterParts {
   db: Db;
   clock: Clock;
   boot: Pick<Boot, 'id' | 'slot'>;
   /** The price of a model at a time. */
   price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
+  /** How long an opened row may wait for company or for its end, in ms; 0: it leaves at once. */
+  holdMs?: number;
 }
 
 export type Meter = ReturnType<typeof createMeter>;
 
-export function createMeter({ db, clock, boot, price }: MeterParts) {
+export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) {
   const statements = prepareStatements(db);
   const ids = createIds(clock, boot.slot);
   /** Rows that could not be settled for lack of disk, by id: they are as soon as another row can be written. */
   const owed = new Map<number, Statement[]>();
-  /** Opened rows on their way to the disk, by id: one that has not left yet is closed before it does, in one write. */
-  const opening = new Map<number, Ticket>();
+  const openings = createOpenings({ db, clock, holdMs, landed: () => void (owed.size > 0 && payOwed()) });
 
   async function payOwed(): Promise<void> {
     const debts = [...owed];
@@ -94,16 +88,12 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
     /** A time-ordered id, unique among all processes of this database. */
     newId: ids.next,
 
+    /** Opens the row, which reaches the disk by and by, or when somebody waits for it. */
+    begin: (request: OpenRequest): Recording => openings.begin(request.id, () => [statements.open({ ...request, bootId: boot.id })]),
+
     /** Opens the row. @throws AppError `storage_unavailable`, and then no answer may begin */
-    async record(request: OpenRequest): Promise<void> {
-      const ticket = db.enqueue([statements.open({ ...request, bootId: boot.id })]);
-      opening.set(request.id, ticket);
-      try {
-        await ticket.landed;
-      } finally {
-        opening.delete(request.id);
-      }
-      if (owed.size > 0) void payOwed();
+    record(request: OpenRequest): Promise<void> {
+      return this.begin(request).onDisk();
     },
 
     /** Another attempt of the same request: its row says so before that attempt is dispatched. */
@@ -117,26 +107,15 @@ export function createMeter({ db, clock, boot, price }: MeterParts) {
      * @throws AppError `storage_unavailable`, `conflict`: there is no open row; and then the answer may not end as complete
      */
     async settle(request: OpenRequest, settlement: Settlement): Promise<Settled> {
-      const { usage } = settlement;
-      const model = request.model ?? usage?.model ?? null;
-      const modelPrice = usage && priceOf(price, request, usage.model, model);
-      // What used no tokens costs nothing, whatever the model.
-      const cost = usage && modelPrice ? costNanoUsd(usage.tokens, modelPrice) : usage?.total === 0 ? 0 : null;
-      const endedAt = clock.now();
-      const counts = countsOf(usage);
-      // Only an answer that began counts as a request; what a caller that left early has used all the same counts as tokens.
-      const answered = isAnswer(settlement);
-      const closed = { ...request, ...settlement, ...counts, model, costNanoUsd: cost, endedAt, answered };
-      const sums = answered || usage ? sumStatements(statements, request, { answered, model, counts, cost, endedAt }) : [];
-      const again = [must(statements.closeOnce(closed)), ...sums];
-      const ticket = opening.get(request.id);
+      const closed = closedOf(request, settlement, { price, clock, boot });
+      const sums = closed.answered || settlement.usage ? sumStatements(statements, closed) : [];
       try {
-        if (ticket?.replace([statements.openClosed({ ...closed, bootId: boot.id }), ...sums])) await ticket.landed;
-        else await db.commit(owed.has(request.id) ? again : [must(statements.close(closed)), ...sums]);
+        const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...sums]);
+        await (inOne ?? db.commit([owed.has(request.id) ? must(statements.closeOnce(closed)) : must(statements.close(closed)), ...sums]));
         owed.delete(request.id);
         return closed;
       } catch (error) {
-        if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, again);
+        if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, [must(statements.closeOnce(closed)), ...sums]);
         throw error;
       }
     },
@@ -202,6 +181,53 @@ function createIds(clock: Clock, slot: number) {
   };
 }
 
+/** A request as its closed row has it. */
+export type Settled = ReturnType<typeof closedOf>;
+
+/** The row as it will stand. Every field is named: copying objects into one another costs more than all the rest of this file. */
+function closedOf(request: OpenRequest, settlement: Settlement, { price, clock, boot }: Pick<MeterParts, 'price' | 'clock' | 'boot'>) {
+  const { usage } = settlement;
+  const tokens = usage?.tokens;
+  const model = request.model ?? usage?.model ?? null;
+  const modelPrice = usage && priceOf(price, request, usage.model, model);
+  return {
+    id: request.id,
+    bootId: boot.id,
+    userId: request.userId,
+    tier: request.tier,
+    tokenId: request.tokenId,
+    keyId: request.keyId,
+    firstKeyId: request.firstKeyId,
+    provider: request.provider,
+    route: request.route,
+    model,
+    source: request.source,
+    fallbackReason: request.fallbackReason,
+    streamed: request.streamed,
+    slotAt: request.slotAt,
+    startedAt: request.startedAt,
+    state: settlement.state,
+    status: settlement.status,
+    errorCode: settlement.errorCode,
+    estimated: settlement.estimated,
+    firstByteAt: settlement.firstByteAt,
+    endedAt: clock.now(),
+    inputTokens: tokens?.input ?? null,
+    cachedInputTokens: tokens?.cachedInput ?? null,
+    cacheWriteTokens: tokens?.cacheWrite ?? null,
+    cacheWrite1hTokens: tokens?.cacheWrite1h ?? null,
+    audioInputTokens: tokens?.audioInput ?? null,
+    outputTokens: tokens?.output ?? null,
+    reasoningTokens: tokens?.reasoning ?? null,
+    audioOutputTokens: tokens?.audioOutput ?? null,
+    totalTokens: usage?.total ?? null,
+    // What used no tokens costs nothing, whatever the model.
+    costNanoUsd: usage && modelPrice ? costNanoUsd(usage.tokens, modelPrice) : usage?.total === 0 ? 0 : null,
+    // Only an answer that began counts as a request; what a caller that left early has used all the same counts as tokens.
+    answered: isAnswer(settlement),
+  };
+}
+
 /** The answering model's own price, or that of the model asked for: answers name dated versions, which may be newer than the price list. */
 function priceOf(price: MeterParts['price'], { provider, startedAt }: OpenRequest, ...models: (string | null)[]): ModelPrice | null {
   for (const model of models) {
@@ -215,49 +241,45 @@ export function isAnswer({ status, firstByteAt }: Pick<Settlement, 'status' | 'f
   return status !== null && status >= 200 && status < 300 && firstByteAt !== null;
 }
 
-type Counts = ReturnType<typeof countsOf>;
+const countNames = [
+  'inputTokens',
+  'cachedInputTokens',
+  'cacheWriteTokens',
+  'cacheWrite1hTokens',
+  'audioInputTokens',
+  'outputTokens',
+  'reasoningTokens',
+  'audioOutputTokens',
+  'totalTokens',
+];
 
-function countsOf(usage: Usage | null) {
-  const tokens = usage?.tokens;
-  return {
-    inputTokens: tokens?.input ?? null,
-    cachedInputTokens: tokens?.cachedInput ?? null,
-    cacheWriteTokens: tokens?.cacheWrite ?? null,
-    cacheWrite1hTokens: tokens?.cacheWrite1h ?? null,
-    audioInputTokens: tokens?.audioInput ?? null,
-    outputTokens: tokens?.output ?? null,
-    reasoningTokens: tokens?.reasoning ?? null,
-    audioOutputTokens: tokens?.audioOutput ?? null,
-    totalTokens: usage?.total ?? null,
-  };
-}
-
-function sumStatements(
-  statements: Statements,
-  request: OpenRequest,
-  {
-    answered,
-    model,
-    counts,
-    cost,
-    endedAt,
-  }: { answered: boolean; model: string | null; counts: Counts; cost: number | null; endedAt: number },
-): Statement[] {
-  const sums = {
+function sumStatements(statements: Statements, closed: Settled): Statement[] {
+  const { answered, costNanoUsd: cost } = closed;
+  const place = placeOf(closed, closed.model);
+  const values = {
+    userId: place.userId,
+    bucket: place.bucket,
+    day: place.day,
+    provider: place.provider,
+    model: place.model,
+    source: place.source,
+    keyId: place.keyId,
+    tier: place.tier,
+    owner: place.userId,
+    lastUsedAt: wholeSecond(closed.endedAt),
     requests: answered ? 1 : 0,
-    inputTokens: counts.inputTokens ?? 0,
-    cachedInputTokens: counts.cachedInputTokens ?? 0,
-    cacheWriteTokens: counts.cacheWriteTokens ?? 0,
-    outputTokens: counts.outputTokens ?? 0,
-    reasoningTokens: counts.reasoningTokens ?? 0,
-    totalTokens: counts.totalTokens ?? 0,
+    inputTokens: closed.inputTokens ?? 0,
+    cachedInputTokens: closed.cachedInputTokens ?? 0,
+    cacheWriteTokens: closed.cacheWriteTokens ?? 0,
+    outputTokens: closed.outputTokens ?? 0,
+    reasoningTokens: closed.reasoningTokens ?? 0,
+    totalTokens: closed.totalTokens ?? 0,
     costNanoUsd: cost ?? 0,
     unpricedRequests: answered && cost === null ? 1 : 0,
-    unmeasuredRequests: counts.totalTokens === null ? 1 : 0,
+    unmeasuredRequests: closed.totalTokens === null ? 1 : 0,
   };
-  const values = { ...placeOf(request, model), ...sums };
   const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
-  if (request.source === 'user') list.push(statements.sumKey({ ...values, owner: request.userId, lastUsedAt: wholeSecond(endedAt) }));
+  if (closed.source === 'user') list.push(statements.sumKey(values));
   return list;
 }
 
@@ -334,7 +356,7 @@ function prepareStatements(db: Db) {
     'costNanoUsd',
     'firstByteAt',
     'endedAt',
-    ...Object.keys(countsOf(null)),
+    ...countNames,
   ];
 
   const close = (where: SQL | undefined) => db.orm.update(request).set(holes(closing)).where(where);

@@ -5,7 +5,7 @@
 import { AppError } from '@synthstack/core';
 import type { Secret } from '@synthstack/core/secret';
 import type { Clock } from '../ports/clock.ts';
-import type { Exchange } from '../ports/outbound.ts';
+import type { AnswerHandler, Exchange } from '../ports/outbound.ts';
 import type { Outcome, Provider } from '../providers/provider.ts';
 import { parsed } from '../providers/reading.ts';
 import type { Sender, UpstreamRequest } from '../providers/send.ts';
@@ -64,112 +64,146 @@ const blankLine = /\r?\n\r?\n/;
 /** So many bytes at the end of a piece may be the beginning of a blank line. */
 const seamBytes = 3;
 
-export function call({ sender, clock, provider, request, secret, refused }: CallParts): Call {
-  let status = 0;
-  let headers: Headers = {};
-  let events = false;
-  const waiting: Buffer[] = [];
-  let waitingBytes = 0;
+export function call(parts: CallParts): Call {
+  return new Attempted(parts);
+}
+
+/** One a request, so a class: functions of its own for each would cost as much as the answer. */
+class Attempted implements Call, AnswerHandler, Answer {
+  readonly kind = 'answer';
+  readonly begun: Promise<Answer | Refusal>;
+  readonly exchange: Exchange;
+  status = 0;
+  headers: Headers = {};
+  events = false;
+  readonly #provider: Provider;
+  readonly #clock: Clock;
+  readonly #refused: ReadonlySet<Outcome>;
+  #resolve!: (result: Answer | Refusal) => void;
+  #reject!: (error: AppError) => void;
+  readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   /** Of an event stream, what no blank line has ended yet. */
-  let unread: Buffer[] = [];
-  let seam: Buffer = Buffer.alloc(0);
-  let isFull = false;
-  let ended: { error: AppError | null } | null = null;
-  let reader: AnswerReader | null = null;
-  let isAnswer = false;
-  let cancelWait = () => {};
-  const { promise: begun, resolve, reject } = Promise.withResolvers<Answer | Refusal>();
+  #unread: Buffer[] = [];
+  #seam: Buffer = none;
+  #isFull = false;
+  #ended = false;
+  #error: AppError | null = null;
+  #reader: AnswerReader | null = null;
+  #isAnswer = false;
+  #cancelWait: (() => void) | null = null;
 
-  function answer(): void {
-    if (isAnswer) return;
-    isAnswer = true;
-    cancelWait();
-    resolve({ kind: 'answer', status, headers, events, follow });
+  constructor({ provider, clock, refused, sender, request, secret }: CallParts) {
+    // Not the secret, which is not to outlive the sending, nor the request.
+    this.#provider = provider;
+    this.#clock = clock;
+    this.#refused = refused;
+    this.begun = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.exchange = sender.send(provider, request, secret, this);
   }
 
-  function refuse(outcome: Outcome): void {
-    cancelWait();
-    resolve({ kind: 'refusal', status, headers, body: Buffer.concat(waiting), outcome: outcome === 'ok' ? 'down' : outcome });
+  giveUp(why: AppError): void {
+    this.#reject(why);
   }
 
-  function follow(newReader: AnswerReader): void {
-    for (const chunk of waiting.splice(0)) newReader.data(chunk);
-    reader = newReader;
-    if (ended?.error) reader.fail(ended.error);
-    else if (ended) reader.end();
-    else if (isFull) exchange.resume();
+  head(code: number, headers: Headers): void {
+    this.status = code;
+    this.headers = headers;
+    if (code >= 300) return;
+    this.events = isEventStream(headers) && !isEncoded(headers);
+    if (this.events) this.#cancelWait = this.#clock.after(firstEventMs, () => this.#answer());
+    else this.#answer();
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#reader) return this.#reader.data(chunk);
+    this.#keep(chunk);
+    if (!this.#isAnswer && this.status < 300) this.#lookAtFirstEvent(chunk);
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (this.#reader) this.#reader.end();
+    else if (this.status >= 300) void this.#judge();
+    else if (this.events && !this.#isAnswer)
+      this.fail(new AppError('provider_unreachable', `${this.#provider.name} closed the stream before its first event.`));
+  }
+
+  fail(error: AppError): void {
+    this.#ended = true;
+    this.#error = error;
+    this.#cancelWait?.();
+    if (this.#reader) this.#reader.fail(error);
+    // Nothing of the answer has been passed on: it can be answered as if there had been none.
+    else this.#reject(error);
+  }
+
+  follow(reader: AnswerReader): void {
+    for (const chunk of this.#waiting.splice(0)) reader.data(chunk);
+    this.#reader = reader;
+    if (this.#error) reader.fail(this.#error);
+    else if (this.#ended) reader.end();
+    else if (this.#isFull) this.exchange.resume();
+  }
+
+  #answer(): void {
+    if (this.#isAnswer) return;
+    this.#isAnswer = true;
+    this.#cancelWait?.();
+    this.#resolve(this);
+  }
+
+  #refuse(outcome: Outcome): void {
+    this.#cancelWait?.();
+    const { status, headers } = this;
+    this.#resolve({ kind: 'refusal', status, headers, body: Buffer.concat(this.#waiting), outcome: outcome === 'ok' ? 'down' : outcome });
   }
 
   /** Nobody follows yet: the row is on its way to the disk. A provider that is faster than the disk has to wait. */
-  function keep(chunk: Buffer): void {
-    waiting.push(chunk);
-    waitingBytes += chunk.length;
-    if (waitingBytes <= maxWaitingBytes || isFull) return;
-    isFull = true;
-    if (status < 300) {
-      answer();
-      exchange.pause();
+  #keep(chunk: Buffer): void {
+    this.#waiting.push(chunk);
+    this.#waitingBytes += chunk.length;
+    if (this.#waitingBytes <= maxWaitingBytes || this.#isFull) return;
+    this.#isFull = true;
+    if (this.status < 300) {
+      this.#answer();
+      this.exchange.pause();
     } else {
-      exchange.abort();
-      reject(new AppError('provider_unreachable', `${provider.name} answered with an error that is too long (status ${status}).`));
+      this.exchange.abort();
+      const { name } = this.#provider;
+      this.#reject(new AppError('provider_unreachable', `${name} answered with an error that is too long (status ${this.status}).`));
     }
   }
 
   /** The first event decides. Each byte is looked at once, however small the pieces are in which a provider sends it. */
-  function lookAtFirstEvent(chunk: Buffer): void {
-    unread.push(chunk);
-    const around = Buffer.concat([seam, chunk]).toString('latin1');
-    seam = Buffer.from(around.slice(-seamBytes), 'latin1');
+  #lookAtFirstEvent(chunk: Buffer): void {
+    this.#unread.push(chunk);
+    const around = Buffer.concat([this.#seam, chunk]).toString('latin1');
+    this.#seam = Buffer.from(around.slice(-seamBytes), 'latin1');
     if (!blankLine.test(around)) return;
-    const blocks = Buffer.concat(unread).toString('latin1').split(blankLine);
-    unread = [Buffer.from(blocks.pop() ?? '', 'latin1')];
+    const blocks = Buffer.concat(this.#unread).toString('latin1').split(blankLine);
+    this.#unread = [Buffer.from(blocks.pop() ?? '', 'latin1')];
     // Comments, which only keep a connection awake, say nothing.
     const event = blocks.find((block) => /^(data|event)/m.test(block));
     if (event === undefined) return;
-    const outcome = outcomeOfEvent(provider, Buffer.from(event, 'latin1').toString('utf8'));
-    if (refused.has(outcome)) {
-      exchange.abort();
-      refuse(outcome);
-    } else answer();
+    const outcome = outcomeOfEvent(this.#provider, Buffer.from(event, 'latin1').toString('utf8'));
+    if (this.#refused.has(outcome)) {
+      this.exchange.abort();
+      this.#refuse(outcome);
+    } else this.#answer();
   }
 
-  async function judge(): Promise<void> {
-    const body = Buffer.concat(waiting);
-    const readable = isEncoded(headers) ? await decoded(body, headers) : body;
-    refuse(provider.classify(status, readable ? parsed(readable.toString('utf8')) : undefined));
+  async #judge(): Promise<void> {
+    const body = Buffer.concat(this.#waiting);
+    const readable = isEncoded(this.headers) ? await decoded(body, this.headers) : body;
+    this.#refuse(this.#provider.classify(this.status, readable ? parsed(readable.toString('utf8')) : undefined));
   }
-
-  const exchange = sender.send(provider, request, secret, {
-    head(code, answerHeaders) {
-      status = code;
-      headers = answerHeaders;
-      if (status >= 300) return;
-      events = isEventStream(headers) && !isEncoded(headers);
-      if (events) cancelWait = clock.after(firstEventMs, answer);
-      else answer();
-    },
-    data(chunk) {
-      if (reader) return reader.data(chunk);
-      keep(chunk);
-      if (!isAnswer && status < 300) lookAtFirstEvent(chunk);
-    },
-    end() {
-      ended = { error: null };
-      if (reader) reader.end();
-      else if (status >= 300) void judge();
-      else if (events && !isAnswer)
-        this.fail(new AppError('provider_unreachable', `${provider.name} closed the stream before its first event.`));
-    },
-    fail(error) {
-      ended = { error };
-      cancelWait();
-      if (reader) reader.fail(error);
-      // Nothing of the answer has been passed on: it can be answered as if there had been none.
-      else reject(error);
-    },
-  });
-  return { begun, giveUp: reject, exchange };
 }
+
+const none: Buffer = Buffer.alloc(0);
 
 export function isEventStream(headers: Headers): boolean {
   return String(headers['content-type'] ?? '')

@@ -50,13 +50,16 @@ function namedOf(value: string, platformBetas: readonly string[]): string {
 export function downstreamHeaders(headers: Headers, source: KeySource): Record<string, string | string[]> {
   const passed: Record<string, string | string[]> = {};
   for (const name in headers) {
+    if (!(source === 'user' ? comesDownOnOwnKey(name) : down.has(name))) continue;
     const value = headers[name];
-    const mayPass =
-      down.has(name) || (source === 'user' && (downOnOwnKey.has(name) || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name)));
-    if (mayPass && value !== undefined && isSendable(value)) passed[name] = value;
+    if (value !== undefined && (typeof value === 'string' ? isSendable(value) : value.every(isSendable))) passed[name] = value;
   }
   return passed;
 }
 
+const comesDownOnOwnKey = (name: string): boolean => down.has(name) || downOnOwnKey.has(name) || prefixes.test(name);
+const prefixes = /^(x-ratelimit-|anthropic-ratelimit-|openai-)/;
+
 /** What Node would refuse to send, after which there would be no answer at all. */
-const isSendable = (value: string | string[]): boolean => [value].flat().every((one) => /^[\t\x20-\x7e\x80-\xff]*$/.test(one));
+const isSendable = (value: string): boolean => !unsendable.test(value);
+const unsendable = /[^\t\x20-\x7e\x80-\xff]/;

@@ -5,13 +5,14 @@
 import { AppError, type FallbackReason, type KeySource } from '@synthstack/core';
 import type { Limits, Place } from '../limits.ts';
 import { type Meter, type OpenRequest, requestIdOf, type Settlement, startOf } from '../meter.ts';
+import type { Recording } from '../meter-openings.ts';
 import type { Log } from '../ports/log.ts';
 import type { Route, Usage } from '../providers/provider.ts';
 import { estimateUsage } from './estimate.ts';
 import type { AiRequest } from './request.ts';
 
 export interface JourneyParts {
-  meter: Pick<Meter, 'record' | 'reroute' | 'settle'>;
+  meter: Pick<Meter, 'begin' | 'reroute' | 'settle'>;
   limits: Pick<Limits, 'take' | 'giveBack'>;
   log: Log;
 }
@@ -25,8 +26,8 @@ export class Journey {
   source: KeySource | null = null;
   readonly #request: AiRequest;
   readonly #parts: JourneyParts;
-  /** The row is on disk, or on its way there; null: not even asked for. */
-  #recorded: Promise<void> | null = null;
+  /** The row is on disk, or on its way there; null: not even asked for, or there is none. */
+  #recording: Recording | null = null;
   #place: Place | null = null;
   #capped: number | null = null;
   /** Told or worked out already, should the settled row not reach the disk at once. */
@@ -80,28 +81,30 @@ export class Journey {
     this.row.slotAt = null;
   }
 
-  /** The row is asked for already: another key has been tried. */
-  get isUnderWay(): boolean {
-    return this.#recorded !== null;
+  /** The row on disk must say first what is about to be tried. */
+  get mustTurn(): boolean {
+    return this.#recording !== null || this.source === 'platform';
   }
 
-  /** Before another key is tried, the row on disk says so. @throws AppError `storage_unavailable` */
+  /**
+   * Before the platform's key or a further key is tried, the row on disk says so: its place in the limits must be known after a kill, also
+   * if the provider has been asked and nobody could be told. @throws AppError `storage_unavailable`
+   */
   async turn(): Promise<void> {
-    await this.#recorded;
-    if (isMetered(this.#request.route)) await this.#parts.meter.reroute(this.row);
+    const recording = this.#recording;
+    if (!recording) this.record();
+    await this.onDisk();
+    if (recording) await this.#parts.meter.reroute(this.row);
   }
 
   /** The row begins its way to the disk, while the provider thinks. */
   record(): void {
-    if (this.#recorded) return;
-    this.#recorded = isMetered(this.#request.route) ? this.#parts.meter.record(this.row) : Promise.resolve();
-    // Whoever awaits it sees its error; until then it must not count as unhandled.
-    this.#recorded.catch(ignore);
+    if (isMetered(this.#request.route)) this.#recording ??= this.#parts.meter.begin(this.row);
   }
 
   /** Resolves when the row is on disk. @throws AppError `storage_unavailable` */
-  onDisk(): Promise<void> {
-    return this.#recorded ?? Promise.resolve();
+  async onDisk(): Promise<void> {
+    await this.#recording?.onDisk();
   }
 
   /** Closes the row, whether or not it has reached the disk yet: then both are there at once. @throws AppError `storage_unavailable` */
@@ -114,7 +117,7 @@ export class Journey {
       settled?.(row);
     } catch (error) {
       // Where the row was not even opened, that is why.
-      await this.#recorded;
+      await this.#recording?.onDisk();
       throw error;
     }
   }
@@ -127,9 +130,8 @@ export class Journey {
   async fail(error: AppError): Promise<AppError> {
     if (undoes.has(error.code)) await this.giveBack();
     const answer = error.with(this.headers());
-    if (!this.#recorded) return answer;
+    if (!this.#recording) return answer;
     try {
-      await this.#recorded;
       const left = error.code === clientLeft.code;
       const known = this.#usage ?? (error === clientLeft ? await this.#costOfLeaving() : null);
       const end = left ? { status: null, errorCode: 'client_closed' } : { status: error.form.http, errorCode: error.code };
@@ -161,8 +163,6 @@ export class Journey {
     }
   }
 }
-
-const ignore = () => undefined;
 
 /** Nobody reads this error: the client has left while a provider worked on its answer. */
 export const clientLeft = new AppError('request_timeout', 'The client left before it was answered.');

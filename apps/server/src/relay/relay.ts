@@ -51,9 +51,6 @@ interface Ready {
   key: UsableKey;
   request: UpstreamRequest;
 }
-interface Started extends Call {
-  key: UsableKey;
-}
 type Way = { request: AiRequest; outlet: Outlet; journey: Journey };
 
 export type Relay = ReturnType<typeof createRelay>;
@@ -96,8 +93,8 @@ export function createRelay(parts: RelayParts) {
       if (attempt.source === 'platform' && request.route.tellsModels) return tellModels(way);
       const ready = await prepare(way, attempt);
       const started = ready && (await dispatch(way, ready));
-      if (started) {
-        const refusal = await answerUnlessRefused(way, started);
+      if (ready && started) {
+        const refusal = await answerUnlessRefused(way, ready.key, started);
         if (!refusal) return;
         if (attempt.source === 'platform') return refusePlatform(way, refusal);
         const reason = reasonOf(refusal);
@@ -143,21 +140,16 @@ export function createRelay(parts: RelayParts) {
    * row says so first.
    * null: the sealed key cannot be opened.
    */
-  async function dispatch({ request, outlet, journey }: Way, { key, request: upstreamRequest }: Ready): Promise<Started | null> {
-    if (journey.isUnderWay) await journey.turn();
-    else if (journey.source === 'platform') {
-      // Its place in the limits must be known after a kill, also if the provider has been asked and nobody could be told.
-      journey.record();
-      await journey.onDisk();
+  async function dispatch({ request, outlet, journey }: Way, { key, request: upstreamRequest }: Ready): Promise<Call | null> {
+    if (journey.mustTurn) await journey.turn();
+    if (outlet.gone) {
+      await journey.giveBack();
+      throw new AppError(clientLeft.code, 'The client left before anything was sent.');
     }
-    if (outlet.gone) throw new AppError(clientLeft.code, 'The client left before anything was sent.');
     const refused = journey.source === 'platform' ? refusedOnPlatform : refusedOnOwn;
-    let started: Started;
+    let started: Call;
     try {
-      started = vault.use(key, (secret) => ({
-        key,
-        ...call({ sender, clock, provider: request.provider, request: upstreamRequest, secret, refused }),
-      }));
+      started = vault.use(key, (secret) => call({ sender, clock, provider: request.provider, request: upstreamRequest, secret, refused }));
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'key_unusable') throw error;
       await vault.report(key, 'unreadable');
@@ -174,7 +166,7 @@ export function createRelay(parts: RelayParts) {
   }
 
   /** Nobody reads an answer that could not be passed on, so whatever goes wrong here closes it. null: it has been answered. */
-  async function answerUnlessRefused(way: Way, { key, begun, exchange }: Started): Promise<Refusal | null> {
+  async function answerUnlessRefused(way: Way, key: UsableKey, { begun, exchange }: Call): Promise<Refusal | null> {
     const count = (outcome: UpstreamOutcome) => parts.metrics.upstream(way.request.provider.id, way.journey.row.source, outcome);
     let result: Answer | Refusal;
     try {
@@ -227,7 +219,6 @@ export function createRelay(parts: RelayParts) {
   async function returnRefusal({ request, outlet, journey }: Way, refusal: Refusal): Promise<void> {
     if (refusal.status >= 300 && refusal.status < 400)
       throw new AppError('provider_unreachable', `${request.provider.name} answered with a redirect, which is never followed.`);
-    await journey.onDisk();
     await journey.settleRefused(refusal.status, refusal.outcome);
     outlet.head(refusal.status, { ...downstreamHeaders(refusal.headers, journey.row.source), ...journey.headers() });
     outlet.end(refusal.body);

@@ -12,20 +12,38 @@ export interface Batch {
   additions: readonly Statement[];
 }
 
-/** @returns additions one for each row that is added to, in the order of their first appearance */
-export function batchOf(lists: readonly (readonly Statement[])[]): Batch {
-  const merged = new Map<string, Statement & { params: unknown[] }>();
-  const adding = lists.map(hasAdditions);
-  const rest = lists.map((list, i) => (adding[i] ? list.filter((one) => !one.adds) : list));
-  for (let i = 0; i < lists.length; i += 1) if (adding[i]) for (const one of lists[i] ?? []) if (one.adds) merge(merged, one, one.adds);
-  return { lists: rest, adding, additions: [...merged.values()] };
+interface Sum {
+  sql: string;
+  params: unknown[];
 }
 
-function merge(merged: Map<string, Statement & { params: unknown[] }>, one: Statement, adds: readonly number[]): void {
-  const key = keyOf(one, adds);
-  const sum = merged.get(key);
-  if (sum) for (const at of adds) sum.params[at] = Number(sum.params[at]) + Number(one.params[at]);
-  else merged.set(key, { sql: one.sql, params: [...one.params] });
+/** @returns additions one for each row that is added to, in the order of their first appearance */
+export function batchOf(lists: readonly (readonly Statement[])[]): Batch {
+  /** By the statement's text, then by the row. */
+  const sums = new Map<string, Map<string, Sum>>();
+  const additions: Sum[] = [];
+
+  function add({ sql, params }: Statement, adds: readonly number[]): void {
+    const rows = sums.get(sql) ?? new Map<string, Sum>();
+    if (rows.size === 0) sums.set(sql, rows);
+    const row = rowOf(params, adds);
+    const sum = rows.get(row);
+    if (sum) {
+      for (const at of adds) sum.params[at] = (sum.params[at] as number) + (params[at] as number);
+      return;
+    }
+    const first = { sql, params: [...params] };
+    rows.set(row, first);
+    additions.push(first);
+  }
+
+  const adding = lists.map(hasAdditions);
+  const rest = lists.map((list, i) => {
+    if (!adding[i]) return list;
+    for (const one of list) if (one.adds) add(one, one.adds);
+    return list.filter((one) => !one.adds);
+  });
+  return { lists: rest, adding, additions };
 }
 
 function hasAdditions(list: readonly Statement[]): boolean {
@@ -33,13 +51,18 @@ function hasAdditions(list: readonly Statement[]): boolean {
   return false;
 }
 
-function keyOf({ sql, params }: Statement, adds: readonly number[]): string {
-  let key = sql;
+/** Which row it is, by all that is not added. */
+function rowOf(params: readonly unknown[], adds: readonly number[]): string {
+  let row = '';
   let next = 0;
   for (let i = 0; i < params.length; i += 1) {
-    if (adds[next] === i) next += 1;
+    if (adds[next] === i) {
+      next += 1;
+      continue;
+    }
+    const text = String(params[i]);
     // A length before each keeps ('a', 'bc') and ('ab', 'c') apart.
-    else key += `\0${String(params[i]).length}:${params[i]}`;
+    row += `${text.length}:${text}`;
   }
-  return key;
+  return row;
 }

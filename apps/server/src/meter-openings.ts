@@ -1,0 +1,99 @@
+/**
+ * Rows that have been opened and not closed. Nobody needs the row of a request before the first byte of its answer leaves, and many answers
+ * are there at once: so an opened row is held back a little, and where the answer comes meanwhile, one write does for both.
+ */
+import type { Db, Statement, Ticket } from '@synthstack/core/db';
+import type { Clock } from './ports/clock.ts';
+
+/** A row on its way. */
+export interface Recording {
+  /** Sends it, if it has not left yet. Resolves when it is on disk, open or closed already. @throws AppError `storage_unavailable` */
+  onDisk(): Promise<void>;
+}
+
+interface OpeningsParts {
+  db: Pick<Db, 'enqueue'>;
+  clock: Clock;
+  /** A row leaves by itself once it is as old as this, and before it is twice as old, in ms. 0: at once. */
+  holdMs: number;
+  /** Called when a row has reached the disk. */
+  landed(): void;
+}
+
+class Opening implements Recording {
+  readonly open: () => readonly Statement[];
+  readonly send: (opening: Opening) => void;
+  ticket: Ticket | null = null;
+  /** Was held when the clock struck last. */
+  isOld = false;
+
+  constructor(open: () => readonly Statement[], send: (opening: Opening) => void) {
+    this.open = open;
+    this.send = send;
+  }
+
+  async onDisk(): Promise<void> {
+    if (!this.ticket) this.send(this);
+    await this.ticket?.landed;
+  }
+}
+
+export type Openings = ReturnType<typeof createOpenings>;
+
+export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
+  /** By the request's id, those that are not on disk; the oldest first. */
+  const openings = new Map<number, Opening>();
+  let isTicking = false;
+
+  function send(id: number, opening: Opening): void {
+    watch(id, opening, db.enqueue(opening.open()));
+  }
+
+  function watch(id: number, opening: Opening, ticket: Ticket): void {
+    opening.ticket = ticket;
+    ticket.landed.then(
+      () => {
+        openings.delete(id);
+        landed();
+      },
+      // Whoever waits for it sees the error.
+      () => void openings.delete(id),
+    );
+  }
+
+  function tick(): void {
+    for (const [id, opening] of openings) {
+      if (opening.isOld && !opening.ticket) send(id, opening);
+      opening.isOld = true;
+    }
+    isTicking = openings.size > 0;
+    if (isTicking) clock.after(holdMs, tick);
+  }
+
+  return {
+    /** @param open  makes the list that opens the row */
+    begin(id: number, open: () => readonly Statement[]): Recording {
+      const opening = new Opening(open, (own) => send(id, own));
+      openings.set(id, opening);
+      if (holdMs === 0) send(id, opening);
+      else if (!isTicking) {
+        isTicking = true;
+        clock.after(holdMs, tick);
+      }
+      return opening;
+    },
+
+    /**
+     * Opens and closes the row in one, where it has not left yet.
+     * @param both  makes the list that does
+     * @returns null: it has left, and must be closed by itself
+     */
+    closeUnsent(id: number, both: () => readonly Statement[]): Promise<unknown> | null {
+      const opening = openings.get(id);
+      if (!opening) return null;
+      if (!opening.ticket) watch(id, opening, db.enqueue(both()));
+      else if (!opening.ticket.replace(both())) return null;
+      return opening.ticket?.landed ?? null;
+    },
+  };
+}
