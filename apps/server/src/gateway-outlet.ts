@@ -39,11 +39,14 @@ export class HttpOutlet implements Outlet {
     res.on('close', () => this.#closed());
   }
 
-  head(status: number, headers: Headers, now = false): void {
+  head(status: number, headers: Headers): void {
     this.#status = status;
     this.#headers = headers;
     Object.assign(this.#parts.said, headers);
-    if (!now) return;
+  }
+
+  flush(): void {
+    if (!this.#headers) return;
     this.#sendHead();
     this.#res.flushHeaders();
   }

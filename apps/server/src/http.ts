@@ -63,7 +63,8 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
 
   /** Who calls a procedure: a bearer if there is one, else the page's cookie. */
   async function identify(req: IncomingMessage): Promise<Caller | null> {
-    if (req.headers.authorization !== undefined || req.headers['x-api-key'] !== undefined) return app.callers.identify(credentialHeaders(req));
+    if (req.headers.authorization !== undefined || req.headers['x-api-key'] !== undefined)
+      return app.callers.identify(credentialHeaders(req));
     const caller = await app.callers.identifyPage(req.headers);
     if (caller && isForeign(req)) throw new AppError('forbidden', 'This request comes from another site.');
     return caller;

@@ -77,7 +77,7 @@ export function deliverEvents(delivery: Delivery): Promise<void> {
     outlet.end(Buffer.concat([rest(), Buffer.from(unfinished ? '\n\n' : ''), Buffer.from(provider.brokenOff)]));
   };
 
-  outlet.head(answer.status, delivery.headers, true);
+  outlet.head(answer.status, delivery.headers);
   outlet.onDrain(exchange.resume);
   outlet.onGone(() => {
     exchange.abort();
@@ -103,6 +103,8 @@ export function deliverEvents(delivery: Delivery): Promise<void> {
       void finish(error.code === 'provider_timeout' ? 'provider_timeout' : 'upstream_reset', isWhole ? endCleanly : endBroken);
     },
   });
+  // With what has come meanwhile, in one call to the system; and where nothing has, without it.
+  outlet.flush();
   return promise;
 }
 

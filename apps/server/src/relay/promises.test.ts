@@ -210,6 +210,8 @@ for (const asking of askings) {
     const gate = app.provider.gate(asking.stream ? 4 : 'head', { path: pathOf(asking.provider) });
     const answer = ask(app, person, asking);
     await gate.reached;
+    // The row leaves when it has been held back long enough.
+    app.clock.advance(100);
     await expect.poll(app.requests).toMatchObject([{ state: 'open' }]);
     await failDisk(app);
     gate.open();

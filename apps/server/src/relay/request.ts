@@ -26,8 +26,10 @@ export interface AiRequest {
 
 /** Where the answer goes: an HTTP response, or an agent in process. */
 export interface Outlet {
-  /** `now`: the headers leave at once, not with the first byte. */
-  head(status: number, headers: Headers, now?: boolean): void;
+  /** Leaves with the first byte, or with `flush`. */
+  head(status: number, headers: Headers): void;
+  /** The head leaves now, if it has not yet. */
+  flush(): void;
   /** @returns false: it is full, wait for `drained` */
   write(chunk: Buffer): boolean;
   end(chunk?: Buffer): void;
