@@ -70,7 +70,8 @@ export class HttpOutlet implements Outlet {
 
   breakOff(): void {
     this.#over = true;
-    this.#res.destroy();
+    // What has been written in this turn leaves first: Node gathers it until the turn is over.
+    setImmediate(() => this.#res.destroy());
   }
 
   onDrain(fn: () => void): void {

@@ -119,7 +119,10 @@ class Attempted implements Call, AnswerHandler, Answer {
   }
 
   data(chunk: Buffer): void {
-    if (this.#reader) return this.#reader.data(chunk);
+    if (this.#reader) {
+      this.#reader.data(chunk);
+      return;
+    }
     this.#keep(chunk);
     if (!this.#isAnswer && this.status < 300) this.#lookAtFirstEvent(chunk);
   }
