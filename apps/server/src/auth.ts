@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, Email, Password, toAppError } from '@synthstack/core';
-import { bumpGeneration, type Db, type Statement, statement } from '@synthstack/core/db';
+import { bumpGeneration, type Db, prepareFind, type Statement, statement } from '@synthstack/core/db';
 import type { Secret } from '@synthstack/core/secret';
 import { drizzleAdapter } from 'better-auth/adapters/drizzle';
 import { APIError } from 'better-auth/api';
@@ -112,9 +112,12 @@ export function createAuth(parts: AuthParts) {
     return live && { userId: live.userId, sessionId: found.session.id };
   }
 
+  // Built once: the gateway asks for each caller that its cache does not know.
+  const findPerson = prepareFind((id) => db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, id)));
+
   /** What a request with a user's id may know of that user. @returns null: no such user */
   async function person(userId: string): Promise<{ isAdmin: boolean; disabled: boolean } | null> {
-    const [row] = await db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, userId));
+    const [row] = await findPerson(userId);
     return row ? { isAdmin: row.role === 'admin', disabled: row.disabledAt !== null } : null;
   }
 

@@ -1,6 +1,6 @@
 /** Which tier a user has, and until when. No row: community. What a plan is worth is asked of the clock each time, never stored. */
 import { AppError, type PlanView, type TierName, tiers } from '@synthstack/core';
-import { bumpGeneration, type Db, type Statement, statement, type Tables } from '@synthstack/core/db';
+import { bumpGeneration, type Db, prepareFind, type Statement, statement, type Tables } from '@synthstack/core/db';
 import { eq } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
@@ -49,8 +49,10 @@ export function createPlans({ db, clock, audit }: PlansParts) {
   const columns = { tier: plan.tier, state: plan.state, until: plan.until };
 
   /** @returns undefined: none, so community */
+  const find = prepareFind((userId) => db.orm.select(columns).from(plan).where(eq(plan.userId, userId)));
+
   async function row(userId: string): Promise<PlanRow | undefined> {
-    const [found] = await db.orm.select(columns).from(plan).where(eq(plan.userId, userId));
+    const [found] = await find(userId);
     return found;
   }
 

@@ -1,6 +1,6 @@
 /** The rows of provider keys as the vault reads them: sealing, opening, and what people may see of them. */
 import { AppError, type KeyStatus, type KeyView, type ProviderId, toUsd } from '@synthstack/core';
-import type { Db, Tables } from '@synthstack/core/db';
+import { type Db, prepareFind, type Tables } from '@synthstack/core/db';
 import type { Keyring, Purpose, Sealed } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { and, asc, eq, type SQL } from 'drizzle-orm';
@@ -59,12 +59,15 @@ export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
   const places = (place: KeyPlace) =>
     and(eq(providerKey.owner, place.owner), eq(providerKey.provider, place.provider), eq(providerKey.position, place.position));
 
-  async function read(where: SQL | undefined): Promise<StoredKey[]> {
-    const rows = await db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.position));
-    return rows.map((row) => {
-      const key = storedKey(row);
-      return opens(key) ? key : { ...key, status: 'unreadable' };
-    });
+  const select = (where: SQL | undefined) =>
+    db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.position));
+  const findOfOwner = prepareFind((owner) => select(eq(providerKey.owner, owner)));
+
+  const read = async (where: SQL | undefined): Promise<StoredKey[]> => (await select(where)).map(readKey);
+
+  function readKey(row: Row): StoredKey {
+    const key = storedKey(row);
+    return opens(key) ? key : { ...key, status: 'unreadable' };
   }
 
   /** @throws AppError `key_unusable` */
@@ -92,7 +95,7 @@ export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
   return {
     read,
     open,
-    ofOwner: (owner: string): Promise<StoredKey[]> => read(eq(providerKey.owner, owner)),
+    ofOwner: async (owner: string): Promise<StoredKey[]> => (await findOfOwner(owner)).map(readKey),
 
     /** @throws AppError `not_found`: the same for no such key and for someone else's */
     async mine(owner: string, id: string): Promise<StoredKey> {

@@ -127,6 +127,15 @@ export function prepared<Values extends Record<string, unknown>>(
   return adds.length > 0 ? (values) => ({ sql: text, params: fill(values), adds }) : (values) => ({ sql: text, params: fill(values) });
 }
 
+/**
+ * A query by one value, built once: drizzle takes some 50 microseconds to build one anew.
+ * @param build  gets a placeholder in the place of the value
+ */
+export function prepareFind<Row>(build: (value: Placeholder) => { prepare(): { execute(values: { value: string }): Promise<Row[]> } }) {
+  const query = build(sql.placeholder('value')).prepare();
+  return (value: string): Promise<Row[]> => query.execute({ value });
+}
+
 function nameOf(param: unknown): string | null {
   if (is(param, Placeholder)) return param.name;
   return is(param, Param) && is(param.value, Placeholder) ? param.value.name : null;
