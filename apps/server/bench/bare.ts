@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Pool } from 'undici';
 import { argsOf, serveParent } from './child.ts';
+import { profile } from './profiled.ts';
 
 const pool = new Pool(`http://127.0.0.1:${argsOf<{ upstreamPort: number }>().upstreamPort}`, { connections: 4_096, pipelining: 1 });
 
@@ -27,4 +28,9 @@ const server = createServer((req, res) => {
     );
   });
 });
-server.listen(0, '127.0.0.1', () => serveParent({ port: (server.address() as AddressInfo).port }));
+server.listen(0, '127.0.0.1', () =>
+  serveParent(
+    { port: (server.address() as AddressInfo).port },
+    { answer: (question) => profile((question as { profileMs: number }).profileMs) },
+  ),
+);

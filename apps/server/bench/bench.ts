@@ -1,13 +1,14 @@
 /**
  * What the gateway costs beside a bare pass-through and beside another gateway, and whether it costs more when there is more of
  * everything: in one run on one machine, `npx --yes pnpm@12.21.0 bench`, with `--quick`, `--part speed` (or `growth`, or one of
- * `users`, `rows`, `streams`, `disk`), and `--connections N`. docs/performance.md says how it is measured and what came out.
+ * `users`, `rows`, `streams`, `disk`; or `profile`), and `--connections N`. docs/performance.md says how it is measured and what came out.
  */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureDisk } from './disk.ts';
 import { mb, ms, whole } from './figures.ts';
 import { measureRows, measureUsers } from './growth.ts';
+import { measureProfile } from './profile.ts';
 import { measureSpeed } from './speed.ts';
 import { quick, type Stage, say, setStage, thorough } from './stage.ts';
 import { measureSlowDisk, measureStreams } from './streams.ts';
@@ -22,6 +23,7 @@ const { values: flags } = parseArgs({
 const growth = [measureUsers, measureRows, measureStreams, measureSlowDisk];
 const parts: Record<string, readonly ((on: Stage) => Promise<void>)[]> = {
   ...{ all: [measureSpeed, ...growth], speed: [measureSpeed], growth },
+  profile: [measureProfile],
   ...{ users: [measureUsers], rows: [measureRows], streams: [measureStreams], disk: [measureSlowDisk] },
 };
 const wanted = parts[flags.part];

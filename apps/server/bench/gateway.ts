@@ -6,6 +6,7 @@ import { createLog } from '../src/ports/log.ts';
 import { argsOf, serveParent } from './child.ts';
 import { benchConfig, random, type Secrets } from './config.ts';
 import { tokenOf } from './people.ts';
+import { profile } from './profiled.ts';
 import { providerKey } from './shapes.ts';
 
 export interface GatewayArgs {
@@ -44,4 +45,6 @@ async function rows(): Promise<{ all: number; done: number }> {
   return { all, done: Number(states.find(({ state }) => state === 'done')?.rows ?? 0) };
 }
 
-serveParent({ port, token }, { answer: rows });
+const isProfile = (question: unknown): question is { profileMs: number } => typeof question === 'object' && question !== null;
+
+serveParent({ port, token }, { answer: (question) => (isProfile(question) ? profile(question.profileMs) : rows()) });
