@@ -13,13 +13,28 @@ import { measureSpeed } from './speed.ts';
 import { quick, type Stage, say, setStage, thorough } from './stage.ts';
 import { measureSlowDisk, measureStreams } from './streams.ts';
 
-const { values: flags } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    part: { type: 'string', default: 'all' },
-    connections: { type: 'string', default: '64' },
-  },
-});
+const usage = 'bench [--quick] [--part all|speed|growth|users|rows|streams|disk|profile] [--connections N]';
+const flags = flagsOf();
+
+function flagsOf() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        help: { type: 'boolean', default: false },
+        quick: { type: 'boolean', default: false },
+        part: { type: 'string', default: 'all' },
+        connections: { type: 'string', default: '64' },
+      },
+    });
+    if (!values.help) return values;
+    say(usage);
+    process.exit(0);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n${usage}\n`);
+    process.exit(2);
+  }
+}
+
 const growth = [measureUsers, measureRows, measureStreams, measureSlowDisk];
 const parts: Record<string, readonly ((on: Stage) => Promise<void>)[]> = {
   ...{ all: [measureSpeed, ...growth], speed: [measureSpeed], growth },

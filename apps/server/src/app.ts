@@ -71,6 +71,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       limits: createCheckLimits(clock),
       audit: audit.entry,
       notice: notices.entry,
+      warn: log.warn,
       platformSecrets: config.platformKeys,
     });
     const plans = createPlans({ db, clock, audit: audit.entry });

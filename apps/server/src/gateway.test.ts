@@ -167,6 +167,40 @@ test('a base URL with /v1 missing or doubled is told how it ends, in the shape o
   expect((await app.fetch(null, '/chat')).headers.get('content-type')).toContain('text/html');
 });
 
+test('an SDK below any other path is told its base URL too, and pages, REST and tRPC are left alone', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  const ada = await app.person();
+  const saying = async (path: string, method = 'POST') => {
+    const res = await app.fetch(ada, path, { method });
+    return [res.status, ((await res.json()) as { error?: { message: string } }).error?.message];
+  };
+  for (const before of ['/foo', '/openai/v1', '/V1', '/', '/api', '/api/v1', '/v1/chat', '/v1/openai']) {
+    const baseUrl = expect.stringContaining("OpenAI's base URL ends in /v1: http://byok.test/v1");
+    expect(await saying(`${before}/chat/completions`), before).toEqual([404, baseUrl]);
+    if (before !== '/api/v1') expect(await saying(`${before}/models`, 'GET'), before).toEqual([404, baseUrl]);
+    const anthropics = expect.stringContaining("Anthropic's base URL does not end in /v1");
+    expect(await saying(`${before}/messages`), before).toEqual([404, anthropics]);
+  }
+  expect(await saying('/v1/chat/completions', 'GET')).toEqual([404, expect.stringContaining('POST is what it takes.')]);
+  expect(await saying('/v1/nothing')).toEqual([404, 'There is no route POST /v1/nothing here.']);
+  for (const path of ['/api/v1/agents/general/messages', '/trpc/models'])
+    expect(JSON.stringify(await saying(path)), path).not.toContain('base URL');
+  expect((await app.fetch(null, '/admin/models')).headers.get('content-type')).toContain('text/html');
+});
+
+test('what is served on own keys alone says so, whatever the operator has', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  for (const [tier, code, advice] of [
+    ['premium', 'no_key', 'Add yours in Settings'],
+    ['community', 'plan_required', 'With Premium'],
+  ] as const) {
+    const res = await app.fetch(await app.person({ tier }), '/v1/responses/resp_1');
+    const { error } = (await res.json()) as { error: { code: string; message: string } };
+    expect([res.status, error.code, error.message]).toEqual([403, code, expect.stringContaining('own OpenAI key only')]);
+    expect(error.message).toContain(advice);
+  }
+});
+
 test("a provider's key sent as a token is told what it is, on every door, and is kept nowhere", async () => {
   await using app = await testApp();
   const ada = await app.person({ keys: { openai: 'good' } });

@@ -51,7 +51,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
     const caller = await callers.identify(credentialHeaders(req));
     if (!caller.scopes.includes('gateway'))
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
-    if (!matched) throw new AppError('not_found', `There is no route ${req.method} ${printable(target.pathname)} here.`);
+    if (!matched) throw new AppError('not_found', noRoute(req, target.pathname));
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
     if (matched.route.body === 'none') return relayed(req, res, asked, matched, caller, null);
     const body = await bodies.read(req, matched.route.body === 'json');
@@ -163,10 +163,30 @@ export const isMisaddressed = (pathname: string, headers: IncomingMessage['heade
 /** The provider whose route a misaddressed path means, by any method; null: the path is right, or means no route at all. */
 function meantBy(pathname: string, headers: IncomingMessage['headers']): Provider | null {
   const twice = pathname.startsWith('/v1/v1/');
-  if (!twice && pathname.startsWith('/v1/')) return null;
-  const path = twice ? pathname.slice('/v1'.length) : `/v1${pathname}`;
-  const matched = methods.map((method) => matchRoute(method, path, headers)).find((one) => one !== null);
-  return matched?.provider ?? (twice ? (allProviders.find(({ sdkBase }) => sdkBase === '') ?? null) : null);
+  if (!twice && byAnyMethod(pathname, headers)) return null;
+  const meant = byAnyMethod(twice ? pathname.slice('/v1'.length) : `/v1${pathname}`, headers) ?? strayed(pathname, headers);
+  return meant?.provider ?? (twice ? (allProviders.find(({ sdkBase }) => sdkBase === '') ?? null) : null);
+}
+
+const byAnyMethod = (path: string, headers: IncomingMessage['headers']): Matched | null =>
+  methods.map((method) => matchRoute(method, path, headers)).find((one) => one !== null) ?? null;
+
+/** An SDK's request below any other path, as a base URL with one piece too many makes it. Pages and REST carry no token, or are elsewhere. */
+function strayed(pathname: string, headers: IncomingMessage['headers']): Matched | null {
+  if (headers.authorization === undefined && headers['x-api-key'] === undefined) return null;
+  const tail = tails.find((one) => pathname.endsWith(one));
+  const before = tail && pathname.slice(0, -tail.length);
+  if (before === undefined || /^\/(trpc|api\/v1\/.|api\/auth)/.test(before)) return null;
+  return byAnyMethod(`/v1${tail}`, headers);
+}
+
+/** What stands behind `/v1` in the routes without ids, the longest first. */
+const tails = [...exactRoutes.values()].map(([one]) => one?.path.slice('/v1'.length) ?? '').sort((a, b) => b.length - a.length);
+
+function noRoute(req: IncomingMessage, pathname: string): string {
+  const known = byAnyMethod(pathname, req.headers);
+  const hint = known ? ` ${known.route.method} is what it takes.` : '';
+  return `There is no route ${req.method} ${printable(pathname)} here.${hint}`;
 }
 
 function baseUrlHint({ name, sdkBase }: Provider, publicUrl: string): string {
@@ -222,11 +242,28 @@ function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, {
     ...(error.shouldRetry ? {} : { 'x-should-retry': 'false' }),
     ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
     ...shapedHeaders(error.headers ?? {}, anthropic),
-    // What is left of a body that was not read would be taken for the next request.
-    ...(req.complete ? {} : { connection: 'close' }),
+    // Whoever was too slow is let go (http-connections.ts).
+    ...(error.code === 'request_timeout' ? { connection: 'close' } : {}),
   });
   res.end(body);
+  if (!req.complete && error.code !== 'request_timeout') discardRest(req);
 }
+
+/** Many clients read their answer only once all is sent that they have to send: it is taken and forgotten, within bounds. */
+function discardRest(req: IncomingMessage): void {
+  let left = mostDiscarded;
+  const { socket } = req;
+  const idle = setTimeout(() => socket.destroy(), idleMs).unref();
+  req.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) socket.destroy();
+    else idle.refresh();
+  });
+  req.once('close', () => clearTimeout(idle));
+  req.resume();
+}
+const mostDiscarded = 128 * 1_048_576;
+const idleMs = 1_000;
 
 function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
   const matched = matchRoute(req.method ?? '', pathname, req.headers) ?? matchRoute('POST', pathname, req.headers);

@@ -17,9 +17,13 @@ export function createScrapeAccess(token: Secret | undefined): (req: Pick<Incomi
     if (wanted) {
       const given = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? '';
       // Digests are equally long, whatever was sent.
-      if (!timingSafeEqual(digest(given), wanted)) throw new AppError('unauthenticated', 'Metrics are for those who run this server.');
+      if (!timingSafeEqual(digest(given), wanted))
+        throw new AppError('unauthenticated', 'Metrics are for those who run this server: send METRICS_TOKEN as "Authorization: Bearer".');
     } else if (!isLoopbackAddress(socket.remoteAddress) || isForwarded(headers) || !isLoopbackName(headers.host)) {
-      throw new AppError('forbidden', 'Metrics are for those who run this server.');
+      throw new AppError(
+        'forbidden',
+        'Metrics are for those who run this server: ask from its own machine, without a proxy, or set METRICS_TOKEN there.',
+      );
     }
   };
 }

@@ -218,6 +218,9 @@ test("trouble with the platform's key is told to administrators, once a day for 
       await stage.vault.report(key, outcome);
   }
   const told = (await stage.notices.list('administrators')).map(({ kind, data }) => `${kind} ${data.provider} ${data.reason}`);
+  // The log says so too, as often: on a server without administrators' pages it is all that an operator sees.
+  expect(stage.warnings).toHaveLength(told.length);
+  expect(stage.warnings.every((line) => line.startsWith("The platform's key does not work") && line.includes('****...'))).toBe(true);
   expect(told.sort()).toEqual([
     'platform_key_failed anthropic bad_key',
     'platform_key_failed anthropic no_credit',

@@ -3,6 +3,7 @@ import { atomically, bumpGeneration, type Db, must, type Statement } from '@synt
 import { and, eq, ne } from 'drizzle-orm';
 import type { Administrators, NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
+import type { Fields } from './ports/log.ts';
 import { providerOf } from './providers/catalog.ts';
 import type { Outcome } from './providers/provider.ts';
 import { type EnvironmentKey, platform, type StoredKey, type UsableKey } from './vault-rows.ts';
@@ -14,17 +15,20 @@ export interface TrafficParts {
   clock: Clock;
   writes: KeyWrites;
   notice(entry: NoticeEntry): Statement;
+  warn(fields: Fields, message: string): void;
 }
 
 const rememberedNews = 10_000;
 
-export function createTraffic({ db, clock, writes, notice }: TrafficParts) {
+export function createTraffic({ db, clock, writes, notice, warn }: TrafficParts) {
   const { providerKey } = db.tables;
   /** News that this process has written, so that thousands of requests do not each try to. */
   const told = new Set<string>();
 
   async function tellOnce(news: NoticeEntry): Promise<void> {
     if (told.has(news.dedupe)) return;
+    if (news.kind === 'platform_key_failed')
+      warn(news.data, "The platform's key does not work: put another in its place, or look after its account");
     await db.commit([notice(news)]);
     if (told.size >= rememberedNews) told.clear();
     told.add(news.dedupe);

@@ -8,6 +8,7 @@ import type { AuditAction, AuditEntry } from './audit.ts';
 import type { CheckKind, CheckLimits } from './check-limits.ts';
 import type { NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
+import type { Fields } from './ports/log.ts';
 import { misfit, providerOf } from './providers/catalog.ts';
 import type { CheckResult, Outcome } from './providers/provider.ts';
 import type { Sender } from './providers/send.ts';
@@ -27,6 +28,8 @@ export interface VaultParts {
   limits: CheckLimits;
   audit(entry: AuditEntry): Statement;
   notice(entry: NoticeEntry): Statement;
+  /** For the log of those who run the server. */
+  warn?(fields: Fields, message: string): void;
   /** The operator's keys from the environment. */
   platformSecrets?: Partial<Record<ProviderId, Secret>>;
 }
@@ -43,11 +46,21 @@ export interface KeyCaller {
 
 export type Vault = ReturnType<typeof createVault>;
 
-export function createVault({ db, keyring, sender, clock, limits, audit, notice, platformSecrets = {} }: VaultParts) {
+export function createVault({
+  db,
+  keyring,
+  sender,
+  clock,
+  limits,
+  audit,
+  notice,
+  warn = () => undefined,
+  platformSecrets = {},
+}: VaultParts) {
   const rows = createKeyRows({ db, keyring });
   const masterKeys = createMasterKeys({ db, keyring, clock, notice });
   const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
-  const traffic = createTraffic({ db, clock, writes, notice });
+  const traffic = createTraffic({ db, clock, writes, notice, warn });
   const rechecks = createRechecks({ db, keyring, clock, sender, rows, writes, audit, notice });
 
   /** Everything that must be right before the provider is asked. */

@@ -33,13 +33,15 @@ export async function vaultStage(db: Db, options: VaultStageOptions = {}) {
   const sender = createSender({ outbound, clock, timeouts, baseUrls: { openai: provider.openaiUrl, anthropic: provider.anthropicUrl } });
   const audit = createAudit({ db, clock });
   const notices = createNotices({ db, clock });
+  const warnings: string[] = [];
   const keyring = options.keyring ?? createKeyring({ current: masterKeys.one });
 
   /** A vault as another process would have it: the same database and provider, its own memory and master key. */
   function anotherVault(other: Keyring): Vault {
     const limits = createCheckLimits(clock);
     const { platformSecrets = {} } = options;
-    return createVault({ db, keyring: other, sender, clock, limits, audit: audit.entry, notice: notices.entry, platformSecrets });
+    const warn = (fields: object, message: string) => void warnings.push(`${message} ${JSON.stringify(fields)}`);
+    return createVault({ db, keyring: other, sender, clock, limits, audit: audit.entry, notice: notices.entry, warn, platformSecrets });
   }
   async function end(): Promise<void> {
     await outbound.close();
@@ -70,7 +72,7 @@ export async function vaultStage(db: Db, options: VaultStageOptions = {}) {
   }
 
   return {
-    ...{ vault, provider, clock, audit, notices, keyring, db, anotherVault, newKey, stored },
+    ...{ warnings, vault, provider, clock, audit, notices, keyring, db, anotherVault, newKey, stored },
     generation: async () => (await db.orm.select().from(db.tables.generation))[0]?.value ?? 0,
     [Symbol.asyncDispose]: end,
   };

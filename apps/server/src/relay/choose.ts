@@ -27,11 +27,13 @@ export interface Situation<Key> {
   byok: boolean;
   /** The operator has a platform key, and this route may use it. */
   platform: boolean;
+  /** The route is served on own keys alone, whatever the operator has. */
+  ownOnly?: boolean;
   nowMs: number;
 }
 
 /** @throws AppError `no_key`, `plan_required`, `key_unusable`: nothing can be tried; the sentence says what to do */
-export function choose<Key extends Candidate>({ provider, keys, byok, platform, nowMs }: Situation<Key>): Choice<Key> {
+export function choose<Key extends Candidate>({ provider, keys, byok, platform, ownOnly = false, nowMs }: Situation<Key>): Choice<Key> {
   const attempts: Attempt<Key>[] = [];
   let reason: FallbackReason | null = null;
   for (const key of keys) {
@@ -41,7 +43,7 @@ export function choose<Key extends Candidate>({ provider, keys, byok, platform, 
   }
   if (attempts.length > 0) reason = null;
   if (platform && keys.every((key) => key.fallback)) attempts.push({ source: 'platform' });
-  if (attempts.length === 0) throw nothingToTry({ provider, byok, platform, reason });
+  if (attempts.length === 0) throw nothingToTry({ provider, byok, platform, ownOnly, reason });
   return { attempts, reason };
 }
 
@@ -54,26 +56,26 @@ function obstacleOf(key: Candidate, byok: boolean, nowMs: number): FallbackReaso
   return key.status;
 }
 
-type Dead = Pick<Situation<Candidate>, 'provider' | 'byok' | 'platform'> & { reason: FallbackReason | null };
+type Dead = Required<Pick<Situation<Candidate>, 'provider' | 'byok' | 'platform' | 'ownOnly'>> & { reason: FallbackReason | null };
 
-function nothingToTry({ provider, byok, platform, reason }: Dead): AppError {
+function nothingToTry({ provider, byok, platform, ownOnly, reason }: Dead): AppError {
   const headers: Record<string, string> = reason ? { 'x-byok-fallback-reason': reason } : {};
+  const lack = ownOnly
+    ? `This works with your own ${provider.name} key only: on the platform's nothing is kept at ${provider.name}`
+    : `There is no platform key of ${provider.name} for this request`;
   if (reason === null) {
     return byok
-      ? new AppError(
-          'no_key',
-          `You have no ${provider.name} key, and there is no platform key for this request. Add yours in Settings > API Keys.`,
-        )
+      ? new AppError('no_key', `${lack}, and you have no ${provider.name} key. Add yours in Settings > API Keys.`)
       : new AppError(
           'plan_required',
-          `There is no platform key of ${provider.name} for this request, and your plan does not include own keys. Change to Premium, then add yours in Settings > API Keys.`,
+          `${lack}, and your plan does not include own keys. With Premium you can add yours in Settings > API Keys.`,
         );
   }
   const next = platform ? `, or allow the platform's key in its place` : '';
   if (reason === 'plan') {
     return new AppError(
       'plan_required',
-      `Your ${provider.name} key is kept, but your plan does not include own keys now. Renew Premium (Settings > Plan), and it works again as it is${next}.`,
+      `Your ${provider.name} key is kept, but your plan does not include own keys now. With Premium it works again as it is (Settings > Plan and limits)${next}.`,
       { headers },
     );
   }

@@ -3,17 +3,22 @@ import { AppError } from '@synthstack/core';
 import type { Provider } from '../providers/provider.ts';
 import type { Headers, Refusal } from './attempt.ts';
 
-/** @param refusal  null: the key could not even be opened */
+/**
+ * @param refusal  null: the key could not even be opened
+ * @param byok  the caller's plan includes own keys, as far as is known
+ */
 export function platformFailure(
   provider: Pick<Provider, 'name'>,
   refusal: Pick<Refusal, 'outcome' | 'status' | 'headers'> | null,
   nowMs: number,
+  byok = true,
 ): AppError {
+  const own = byok ? 'add your own key in Settings > API Keys' : 'change to Premium and add your own key';
   switch (refusal?.outcome) {
     case 'rate_limited':
       return new AppError(
         'platform_busy',
-        `The platform's ${provider.name} key is at the provider's own limit. Try again shortly, or add your own key in Settings > API Keys.`,
+        `The platform's ${provider.name} key is at the provider's own limit. Try again shortly, or ${own}.`,
         { retryAfterMs: retryAfterMs(refusal.headers, nowMs) },
       );
     case 'down': {
@@ -23,7 +28,7 @@ export function platformFailure(
     default:
       return new AppError(
         'platform_unavailable',
-        `The platform's ${provider.name} key does not work at the moment; the administrators have been told. You can add your own key in Settings > API Keys.`,
+        `The platform's ${provider.name} key does not work at the moment; the administrators have been told. Try again later, or ${own}.`,
       );
   }
 }

@@ -72,7 +72,15 @@ export function createRelay(parts: RelayParts) {
       // These are never lent, so nobody else would notice and tell their owner.
       for (const key of keys) if (key.status === 'unreadable' && caller.byok) await vault.report(key, 'unreadable');
       const platformKey = route.stateless ? await parts.platformKey(provider.id) : null;
-      const choice = choose({ provider, keys, byok: caller.byok, platform: platformKey !== null, nowMs: clock.now() });
+      const situation = {
+        provider,
+        keys,
+        byok: caller.byok,
+        platform: platformKey !== null,
+        ownOnly: !route.stateless,
+        nowMs: clock.now(),
+      };
+      const choice = choose(situation);
       const journey = new Journey(request, parts, choice.reason);
       try {
         await tryInOrder({ request, outlet, journey }, choice.attempts);
@@ -153,7 +161,7 @@ export function createRelay(parts: RelayParts) {
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'key_unusable') throw error;
       await vault.report(key, 'unreadable');
-      if (journey.source === 'platform') throw platformFailure(request.provider, null, clock.now());
+      if (journey.source === 'platform') throw platformFailure(request.provider, null, clock.now(), request.caller.byok);
       journey.passOver('unreadable');
       return null;
     }
@@ -238,7 +246,7 @@ export function createRelay(parts: RelayParts) {
   async function refusePlatform(way: Way, refusal: Refusal): Promise<void> {
     if (refusal.outcome === 'refused') return returnRefusal(way, refusal);
     await way.journey.giveBack();
-    throw platformFailure(way.request.provider, refusal, clock.now());
+    throw platformFailure(way.request.provider, refusal, clock.now(), way.request.caller.byok);
   }
 
   return { handle };

@@ -10,8 +10,8 @@ export const Timezone = z.string().max(64).refine(isTimezone, 'Name an IANA time
 /** Either `from` and `to` (ISO instants, `to` exclusive) or `days`; nothing at all means the last 30 days. */
 export const UsageQuery = z
   .strictObject({
-    from: z.iso.datetime({ offset: true, error: 'from: an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }).optional(),
-    to: z.iso.datetime({ offset: true, error: 'to: an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }).optional(),
+    from: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }).optional(),
+    to: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }).optional(),
     days: z.int('days: a whole number from 1 to 366.').min(1, 'days: at least 1.').max(366, 'days: at most 366.').optional(),
     timezone: Timezone.default('UTC'),
     groupBy: z.enum(['hour', 'day'], { error: 'groupBy: hour or day.' }).default('day'),
@@ -33,10 +33,10 @@ export type UsageQuery = z.infer<typeof UsageQuery>;
 
 export const UsageRange = z
   .strictObject({
-    from: z.iso.datetime({ offset: true, error: 'from: an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }),
-    to: z.iso.datetime({ offset: true, error: 'to: an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }),
+    from: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }),
+    to: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }),
   })
-  .refine((range) => Date.parse(range.to) > Date.parse(range.from), { path: ['to'], message: 'to must be after from.' });
+  .refine((range) => Date.parse(range.to) > Date.parse(range.from), { path: ['to'], message: 'It must be after from.' });
 
 /** Sums over requests. Unknown counts are not in the sums; `unpricedRequests` and `unmeasuredRequests` say how many lack them. */
 export const UsageTotals = z.object({
