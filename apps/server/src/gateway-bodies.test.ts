@@ -109,7 +109,7 @@ test('all bodies in flight share their memory, and give it back', async () => {
   const outcomes: string[] = [];
   const server = createServer((req, res) => {
     bodies
-      .read(req, false)
+      .read(req, false, String(req.headers.owner))
       .then(async (body) => {
         outcomes.push('held');
         await finish.promise;
@@ -123,12 +123,15 @@ test('all bodies in flight share their memory, and give it back', async () => {
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const send = (bytes: number) => fetch(url, { method: 'POST', body: 'x'.repeat(bytes) }).then((res) => res.status);
+  const send = (bytes: number, owner = 'ada') =>
+    fetch(url, { method: 'POST', headers: { owner }, body: 'x'.repeat(bytes) }).then((res) => res.status);
   const first = send(1_000);
   await expect.poll(() => outcomes).toEqual(['held']);
-  expect([await send(501), outcomes]).toEqual([503, ['held', 'busy']]);
-  const second = send(500);
-  await expect.poll(() => outcomes).toEqual(['held', 'busy', 'held']);
+  expect([await send(501, 'bob'), outcomes]).toEqual([503, ['held', 'busy']]);
+  // Nobody may take all, or others would be left without.
+  expect([await send(1), outcomes]).toEqual([503, ['held', 'busy', 'busy']]);
+  const second = send(500, 'bob');
+  await expect.poll(() => outcomes).toEqual(['held', 'busy', 'busy', 'held']);
   finish.resolve();
   expect([await first, await second, await send(1_000)]).toEqual([200, 200, 200]);
   server.closeAllConnections();

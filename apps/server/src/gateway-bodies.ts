@@ -15,10 +15,21 @@ export interface HeldBody {
   bytes: Buffer;
   /** Bytes that count as taken: its own, and what it weighs once parsed. */
   held: number;
+  owner: string;
 }
 
-export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLimits) {
+export function createBodies({ limitBytes, allBytes = Math.max(512 * 1_048_576, 2 * limitBytes) }: BodyLimits) {
   let inFlight = 0;
+  /** By person: nobody may take all, also with bodies that never end. */
+  const ofEach = new Map<string, number>();
+  const mostOfOne = Math.max(limitBytes, allBytes / 2);
+
+  function add(owner: string, bytes: number): void {
+    inFlight += bytes;
+    const own = (ofEach.get(owner) ?? 0) + bytes;
+    if (own > 0) ofEach.set(owner, own);
+    else ofEach.delete(owner);
+  }
 
   return {
     /** Bytes of bodies in memory, and what those that are parsed weigh besides. */
@@ -28,10 +39,11 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
 
     /**
      * Reads a body. Its memory counts as taken until `free` is called, once.
+     * @param owner  whose memory it is
      * @param isJson  it will be parsed, and what becomes of it counts too
      * @throws AppError `unsupported_media`, `too_large`, `busy`; `request_timeout`: the client left, and nobody reads this error
      */
-    async read(req: IncomingMessage, isJson: boolean): Promise<HeldBody> {
+    async read(req: IncomingMessage, isJson: boolean, owner: string): Promise<HeldBody> {
       const encoding = req.headers['content-encoding'];
       if (encoding !== undefined && encoding !== 'identity')
         throw new AppError('unsupported_media', 'Send the body without content-encoding.');
@@ -42,8 +54,8 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
       let held = 0;
       const take = (bytes: number) => {
         held += bytes;
-        inFlight += bytes;
-        if (inFlight > allBytes) throw busy();
+        add(owner, bytes);
+        if (inFlight > allBytes || (ofEach.get(owner) ?? 0) > mostOfOne) throw busy();
       };
       try {
         let length = 0;
@@ -57,15 +69,15 @@ export function createBodies({ limitBytes, allBytes = 512 * 1_048_576 }: BodyLim
         const weight = isJson ? jsonWeight(bytes) : 0;
         if (weight > maxJsonWeight) throw new AppError('too_large', 'The body holds too many lists, objects and values.');
         take(weight);
-        return { bytes, held };
+        return { bytes, held, owner };
       } catch (error) {
-        inFlight -= held;
+        add(owner, -held);
         throw error;
       }
     },
 
-    free({ held }: HeldBody): void {
-      inFlight -= held;
+    free({ held, owner }: HeldBody): void {
+      add(owner, -held);
     },
   };
 }

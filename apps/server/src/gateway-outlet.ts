@@ -71,7 +71,11 @@ export class HttpOutlet implements Outlet {
   breakOff(): void {
     this.#over = true;
     // What has been written in this turn leaves first: Node gathers it until the turn is over.
-    setImmediate(() => this.#res.destroy());
+    setImmediate(() => {
+      // HTTP/1.0 knows no chunks: there a clean end of the connection is a clean end of the answer.
+      if (this.#res.chunkedEncoding) this.#res.destroy();
+      else this.#res.socket?.resetAndDestroy();
+    });
   }
 
   onDrain(fn: () => void): void {

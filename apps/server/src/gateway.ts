@@ -54,7 +54,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
     if (!matched) throw new AppError('not_found', noRoute(req, target.pathname));
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
     if (matched.route.body === 'none') return relayed(req, res, asked, matched, caller, null);
-    const body = await bodies.read(req, matched.route.body === 'json');
+    const body = await bodies.read(req, matched.route.body === 'json', caller.userId);
     try {
       await relayed(req, res, asked, matched, caller, body.bytes);
     } finally {

@@ -129,7 +129,7 @@ test('what a slow client has sent is forgotten: its memory is there for the next
   const server = createHttpServer(patience, (req, res) => {
     connections.begin(req, res);
     bodies
-      .read(req, false)
+      .read(req, false, 'ada')
       .then((body) => {
         bodies.free(body);
         res.end(String(body.bytes.length));

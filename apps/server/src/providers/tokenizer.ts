@@ -10,7 +10,7 @@ export type EncodingName = 'cl100k_base' | 'o200k_base';
 export async function countTexts(texts: readonly string[], encoding: EncodingName): Promise<number> {
   const all = texts.reduce((sum, text) => sum + text.length, 0);
   if (all === 0) return 0;
-  const count = await load(encoding);
+  const { count, forget } = await load(encoding);
   let tokens = 0;
   let counted = 0;
   let sinceTurn = 0;
@@ -27,18 +27,23 @@ export async function countTexts(texts: readonly string[], encoding: EncodingNam
       sinceTurn += piece.length + callLength;
     }
   }
+  forget();
   return Math.round((tokens * all) / counted);
 }
 
-async function load(encoding: EncodingName): Promise<(text: string) => number> {
-  const { countTokens } = await (encoding === 'cl100k_base'
+async function load(encoding: EncodingName): Promise<{ count(text: string): number; forget(): void }> {
+  const { countTokens, clearMergeCache } = await (encoding === 'cl100k_base'
     ? import('gpt-tokenizer/encoding/cl100k_base')
     : import('gpt-tokenizer/encoding/o200k_base'));
-  return (text) => {
-    let tokens = 0;
-    // What looks like a special token is only text here.
-    for (const part of text.split(longRun)) if (part !== '') tokens += countTokens(part, { disallowedSpecial: new Set() });
-    return tokens;
+  return {
+    count(text) {
+      let tokens = 0;
+      // What looks like a special token is only text here.
+      for (const part of text.split(longRun)) if (part !== '') tokens += countTokens(part, { disallowedSpecial: new Set() });
+      return tokens;
+    },
+    // The library remembers 100,000 words, and each, being a part of it, keeps the whole text in memory in which it stood.
+    forget: clearMergeCache,
   };
 }
 
@@ -48,5 +53,8 @@ const maxCounted = 1_048_576;
 const turnLength = 16_384;
 /** Each text costs as much as these characters, however short it is. */
 const callLength = 16;
-/** A word takes time by the square of its length, and whoever sends a text chooses its words: longer ones are counted in pieces. */
-const longRun = /([\p{L}\p{M}]{64}|[^\s\p{L}\p{N}]{64}|\s{64})/u;
+/**
+ * A word takes time by the square of its length, and whoever sends a text chooses its words: longer ones are counted in pieces. Line ends
+ * that follow punctuation belong to its word, and in o200k slashes between them too.
+ */
+const longRun = /([\p{L}\p{M}]{64}|(?:[^\s\p{L}\p{N}]|[\r\n]){64}|\s{64})/u;

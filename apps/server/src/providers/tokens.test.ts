@@ -1,4 +1,6 @@
 /** Estimates of input, against what the providers' own documentation says that their APIs counted. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { anthropic } from './anthropic.ts';
 import { sizeOfBase64 } from './image-size.ts';
@@ -171,4 +173,35 @@ test('a million short texts take no longer than one long one, and others have th
   clearInterval(others);
   expect(turns).toBeGreaterThan(5);
   expect(tokens / 1_000_000).toBeCloseTo(1, 1);
+});
+
+test('lines of nothing but slashes, which o200k takes for one word, are counted in turns as short as those of other texts', async () => {
+  const tookMs = async (text: string) => {
+    const startedAt = performance.now();
+    await openai.countTokens(text, 'gpt-4o');
+    return performance.now() - startedAt;
+  };
+  // Irregular, or the library would remember it.
+  const lines = Array.from({ length: 131_072 }, (_, i) => (i % 7 === 0 && i % 11 < 5 ? '\n' : '/\n'));
+  const words = Array.from({ length: 43_690 }, (_, i) => `${i} ab `);
+  await tookMs('warm');
+  const usual = await tookMs(words.join(''));
+  expect(await tookMs(`!${lines.join('')}`)).toBeLessThan(20 * usual);
+});
+
+test('a text that was counted is not kept', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const heldBytes = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  await openai.countTokens('warm', 'gpt-4o');
+  const before = heldBytes();
+  // As a body comes: each with a word of its own that the encoding does not have.
+  for (let i = 0; i < 12; i += 1) {
+    const body = JSON.stringify({ text: `${'wqzjxkvqy'.repeat(i + 1)} ${'hello world '.repeat(200_000)}` });
+    await openai.countTokens((JSON.parse(body) as { text: string }).text, 'gpt-4o');
+  }
+  expect((heldBytes() - before) / 1_048_576).toBeLessThan(8);
 });

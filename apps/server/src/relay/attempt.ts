@@ -145,11 +145,12 @@ class Attempted implements Call, AnswerHandler, Answer {
   }
 
   follow(reader: AnswerReader): void {
+    // Before the reader has its say: it may want a pause at once.
+    if (this.#isFull && !this.#ended) this.exchange.resume();
     for (const chunk of this.#waiting.splice(0)) reader.data(chunk);
     this.#reader = reader;
     if (this.#error) reader.fail(this.#error);
     else if (this.#ended) reader.end();
-    else if (this.#isFull) this.exchange.resume();
   }
 
   #answer(): void {
@@ -214,7 +215,8 @@ export function isEventStream(headers: Headers): boolean {
     .startsWith('text/event-stream');
 }
 
-function outcomeOfEvent(provider: Provider, event: string): Outcome {
+/** @param event  without the blank line that ends it */
+export function outcomeOfEvent(provider: Provider, event: string): Outcome {
   const lines = event.split(/\r?\n/);
   const valuesOf = (field: string) => lines.filter((line) => line.startsWith(field)).map((line) => line.slice(field.length).trimStart());
   const data = valuesOf('data:').join('\n');

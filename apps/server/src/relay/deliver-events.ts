@@ -1,12 +1,16 @@
 /** An event stream on its way to the client: whole events pass as they come, and the end waits for the settled row. */
-import type { StreamReader } from '../providers/provider.ts';
+import type { Outcome, Provider, StreamReader } from '../providers/provider.ts';
+import { outcomeOfEvent } from './attempt.ts';
 import { breakOff, cut, type Delivered, type Delivery, nothingUsed } from './deliver.ts';
 import { createTap } from './tap.ts';
 
 export function deliverEvents(delivery: Delivery): Promise<void> {
   const { answer, exchange, outlet, route, provider } = delivery;
   const reader: StreamReader = route.usage?.stream() ?? deaf;
-  const tap = createTap({ reader, dropUsageEvent: delivery.dropUsageEvent });
+  const inPlaceOf = delivery.isPlatforms
+    ? (error: Buffer) => (tellsOfAccount(provider, error) ? Buffer.from(provider.brokenOff) : null)
+    : undefined;
+  const tap = createTap({ reader, dropUsageEvent: delivery.dropUsageEvent, ...(inPlaceOf && { inPlaceOf }) });
   let settling: Promise<void> | null = null;
   /** The terminal event's end and what followed it. */
   const held: Buffer[] = [];
@@ -107,6 +111,9 @@ export function deliverEvents(delivery: Delivery): Promise<void> {
   outlet.flush();
   return promise;
 }
+
+const ofAccount: ReadonlySet<Outcome> = new Set(['bad_key', 'no_credit', 'not_allowed', 'rate_limited']);
+const tellsOfAccount = (provider: Provider, error: Buffer): boolean => ofAccount.has(outcomeOfEvent(provider, error.toString('utf8')));
 
 const none = Buffer.alloc(0);
 const deaf: StreamReader = { event: () => 'pass', usage: () => nothingUsed, text: () => '' };

@@ -19,6 +19,8 @@ export interface Delivery {
   json: Record<string, unknown> | null;
   model: string | null;
   dropUsageEvent: boolean;
+  /** An error that tells of the key's account is not the caller's to read. */
+  isPlatforms: boolean;
   answer: Answer;
   exchange: Exchange;
   outlet: Outlet;

@@ -88,10 +88,13 @@ export function gateForm(provider: Priced, route: Route, form: Form | null, rule
   return write({ fields: form.fields, files: [file] });
 }
 
+/** What was looked at under its name must not be there under another. */
+const single: ReadonlySet<string> = new Set(['file', 'model']);
+
 /** `include[]` and `chunking_strategy[type]` are parts of the fields `include` and `chunking_strategy`. */
 function isAllowed(name: string, allowed: readonly string[]): boolean {
   const [, field, inner] = /^([a-z_]{1,64})(\[[a-z_]{0,64}\])?$/.exec(name) ?? [];
-  return field !== undefined && allowed.includes(field) && !(field === 'file' && inner !== undefined);
+  return field !== undefined && allowed.includes(field) && (inner === undefined || !single.has(field));
 }
 
 /** @param form  its names are checked */

@@ -24,5 +24,7 @@ export function platformRequest({ provider, route, json, form, path, headers }: 
     return { request: { ...request, headers: { ...request.headers, 'content-type': contentType }, body }, capped: null };
   }
   const gated = json ? gate(provider, route, json, rules) : null;
+  // What was read as JSON in UTF-8 must be read so there too, whatever the client calls it.
+  if (gated) request.headers['content-type'] = 'application/json';
   return { request: { ...request, body: gated?.body ?? null }, capped: gated?.capped ?? null };
 }

@@ -2,7 +2,7 @@
 import type { ProviderId } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { type Person, type TestApp, testApp } from '../../test/app.ts';
-import { codeIn } from '../../test/asking.ts';
+import { ask, codeIn, readAll } from '../../test/asking.ts';
 import { gatewayRoutes } from '../gateway.ts';
 import { openai } from '../providers/openai.ts';
 
@@ -334,6 +334,8 @@ test.each([
   ['file_id', 'field_not_allowed', 400, form({ file_id: 'file-1' })],
   ['user', 'field_not_allowed', 400, form({ user: 'x' })],
   ['whisper-1', 'model_not_allowed', 403, form({ model: 'whisper-1' })],
+  ['model[]', 'field_not_allowed', 400, form({ 'model[]': 'whisper-1' })],
+  ['model[x]', 'field_not_allowed', 400, form({ 'model[x]': 'whisper-1' })],
   ['claude-haiku-4-5', 'wrong_provider', 400, form({ model: 'claude-haiku-4-5' })],
 ])('on the platform’s key, %s in a form is %s: nothing goes up, and no place is taken', async (_, code, status, body) => {
   await using app = await testApp({ platform });
@@ -401,6 +403,27 @@ test('moderations on the platform’s key name their model, and cost nothing', a
   expect(JSON.parse(app.provider.requests.at(-1)?.body.toString() ?? '')).toEqual({ input: 'hello', model: 'omni-moderation-latest' });
   expect(await rowsOf(app, who)).toMatchObject([{ state: 'done', totalTokens: 0, costNanoUsd: 0 }]);
 });
+
+for (const provider of ['openai', 'anthropic'] as const)
+  test(`${provider}: an error in the middle of a stream on the platform’s key does not say whose account it is`, async () => {
+    await using app = await testApp({ platform: { [provider]: { fault: 'error_event', afterChunks: 2, error: 'rate_limited' } } });
+    const res = await ask(app, await app.person(), { provider, stream: true });
+    const { text } = await readAll(res);
+    expect(text).toContain('"error"');
+    expect(text).not.toMatch(/organization|Rate limit/);
+    expect(await app.requests()).toMatchObject([{ state: 'failed', errorCode: 'provider_error', source: 'platform' }]);
+  });
+
+test.each(['application/x-www-form-urlencoded', 'application/json; charset=utf-7', 'text/plain'])(
+  'a body that a client calls %s goes out on the platform’s key as the JSON that was checked',
+  async (type) => {
+    await using app = await testApp({ platform: { openai: 'good' } });
+    const body = JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] });
+    const headers = { 'content-type': type };
+    await app.fetch(await app.person(), '/v1/chat/completions', { method: 'POST', headers, body });
+    expect(app.provider.requests.at(-1)?.headers['content-type']).toBe('application/json');
+  },
+);
 
 test('beta features pass on the platform’s key as far as the operator names them, and all on one’s own', async () => {
   await using app = await testApp({ platform, env: { PLATFORM_BETA_HEADERS: 'context-1m-2025-08-07, assistants=v2' } });

@@ -1,11 +1,14 @@
 /** The two promises (no byte before the row is on disk, no end before the usage is), and what becomes of a row when someone leaves or the disk fails. */
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { hostname } from 'node:os';
 import { openDb, statement } from '@synthstack/core/db';
 import { testDialect, testOnSqlite } from '@synthstack/core/testing';
 import { sql } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { type Person, type TestApp, testApp } from '../../test/app.ts';
-import { type Asking, ask, askings, codeIn, pathOf, readAll } from '../../test/asking.ts';
+import { type Asking, ask, askings, bodyOf, codeIn, pathOf, readAll } from '../../test/asking.ts';
 
 const commitDelayMs = 60;
 const streaming = askings.filter((one) => one.stream);
@@ -81,6 +84,65 @@ testOnSqlite('a provider that is faster than the disk has to wait: what it sends
   expect(app.provider.requests.at(-1)?.chunks).toBeLessThan(320);
   leave.abort();
   expect(await app.provider.requests.at(-1)?.settled).toBe('aborted');
+});
+
+testOnSqlite('it waits too while the news of its key is on the way to the disk, and then the row', async () => {
+  let sentBytes = 0;
+  let hasCredit = true;
+  async function speak(res: ServerResponse): Promise<void> {
+    res.writeHead(200, { 'content-type': 'audio/mpeg' });
+    for (; sentBytes < 200_000_000 && !res.closed; sentBytes += 65_536)
+      if (!res.write(Buffer.alloc(65_536))) await Promise.race([once(res, 'drain'), once(res, 'close')]).catch(() => undefined);
+  }
+  const provider = createServer((req, res) => {
+    req.resume();
+    if (req.method === 'GET') res.writeHead(200, { 'content-type': 'application/json' }).end('{"data":[]}');
+    else if (hasCredit) void speak(res);
+    else res.writeHead(429, { 'content-type': 'application/json' }).end('{"error":{"code":"insufficient_quota"}}');
+  }).listen(0, '127.0.0.1');
+  await once(provider, 'listening');
+  await using app = await testApp({
+    commitDelayMs: 300,
+    env: { OPENAI_BASE_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}/v1` },
+  });
+  const person = await app.person({ keys: { openai: 'good' } });
+  const speech = JSON.stringify({ model: 'tts-1', input: 'x', voice: 'alloy' });
+  hasCredit = false;
+  expect((await app.fetch(person, '/v1/audio/speech', { json: JSON.parse(speech) })).status).toBe(429);
+  hasCredit = true;
+  app.clock.advance(3_600_000);
+  const reader = connect(Number(new URL(app.url).port), '127.0.0.1').pause();
+  const head = `POST /v1/audio/speech HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${person.token}\r\ncontent-length: ${speech.length}`;
+  reader.write(`${head}\r\ncontent-type: application/json\r\n\r\n${speech}`);
+  // Its row leaves by itself, behind the news that the key has credit again.
+  const time = setInterval(() => app.clock.advance(1), 1);
+  await expect.poll(async () => (await app.requests()).length, { timeout: 5_000 }).toBe(2);
+  clearInterval(time);
+  expect((await app.keysOf(person))[0]?.status).toBe('valid');
+  expect(sentBytes / 1_048_576).toBeLessThan(30);
+  reader.destroy();
+  provider.closeAllConnections();
+  provider.close();
+});
+
+test('an answer that is broken off does not end cleanly for a client of HTTP/1.0 either', async () => {
+  await using app = await testApp();
+  const person = await own(app);
+  const gate = app.provider.gate(3, { path: pathOf('openai') });
+  const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
+  const body = JSON.stringify(bodyOf({ provider: 'openai', stream: true }));
+  const head = `POST /v1/chat/completions HTTP/1.0\r\nauthorization: Bearer ${person.token}\r\ncontent-length: ${body.length}`;
+  socket.write(`${head}\r\ncontent-type: application/json\r\n\r\n${body}`);
+  const ended = new Promise((resolve) => {
+    socket.once('end', () => resolve('cleanly')).once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+  });
+  await gate.reached;
+  await once(socket, 'data');
+  socket.resume();
+  await failDisk(app);
+  gate.open();
+  expect(await ended).toBe('ECONNRESET');
+  await mendDisk(app);
 });
 
 test('on a fallback, the row says so on disk before the platform is asked, and a client that leaves then has left one row', async () => {

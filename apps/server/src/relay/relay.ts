@@ -212,6 +212,7 @@ export function createRelay(parts: RelayParts) {
       json,
       model: row.model,
       dropUsageEvent: !asksForUsage(json),
+      isPlatforms: row.source === 'platform',
       answer,
       exchange,
       outlet,

@@ -25,6 +25,8 @@ export interface TapOptions {
   reader: StreamReader;
   /** The event that only tells usage was asked for by us, not by the client, who must not see it. */
   dropUsageEvent: boolean;
+  /** What the client sees in place of an event in which the provider gives up; null: that event itself. */
+  inPlaceOf?(error: Buffer): Buffer | null;
   /** Larger events pass unread, as they come. */
   maxEventBytes?: number;
 }
@@ -36,7 +38,7 @@ const seamBytes = 3;
 /** A stream that drips byte by byte makes many pieces: beyond these they are joined, so that they take no more than their bytes. */
 const maxPieces = 1_024;
 
-export function createTap({ reader, dropUsageEvent, maxEventBytes = 1_048_576 }: TapOptions): Tap {
+export function createTap({ reader, dropUsageEvent, inPlaceOf, maxEventBytes = 1_048_576 }: TapOptions): Tap {
   /** The event that has not ended yet. */
   let kept: Buffer[] = [];
   let keptBytes = 0;
@@ -75,7 +77,14 @@ export function createTap({ reader, dropUsageEvent, maxEventBytes = 1_048_576 }:
         if (eventStart > sentTo) pieces.push(bytes.subarray(sentTo, eventStart));
         sentTo = end;
       }
-      if (verdict === 'error') gaveUp = true;
+      if (verdict === 'error') {
+        gaveUp = true;
+        const other = inPlaceOf?.(bytes.subarray(eventStart, end));
+        if (other) {
+          pieces.push(bytes.subarray(sentTo, eventStart), other);
+          sentTo = end;
+        }
+      }
       eventStart = end;
       if (verdict === 'terminal') {
         finished = true;
