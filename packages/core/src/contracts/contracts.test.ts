@@ -165,9 +165,9 @@ test.each([
   ['days and from', { days: 7, from }, { days: ['Give either days, or from and to.'] }],
   ['from alone', { from }, { to: ['from and to go together.'] }],
   ['to alone', { to }, { from: ['from and to go together.'] }],
-  ['a range that runs back', { from: to, to: from }, { to: ['to must be after from.'] }],
-  ['an empty range', { from, to: from }, { to: ['to must be after from.'] }],
-  ['a range empty but for its zones', { from: '2026-11-01T01:00:00+01:00', to: from }, { to: ['to must be after from.'] }],
+  ['a range that runs back', { from: to, to: from }, { to: ['It must be after from.'] }],
+  ['an empty range', { from, to: from }, { to: ['It must be after from.'] }],
+  ['a range empty but for its zones', { from: '2026-11-01T01:00:00+01:00', to: from }, { to: ['It must be after from.'] }],
   ['more than 366 days', { from, to: '2027-11-02T00:00:01Z' }, { to: ['The range is at most 366 days.'] }],
   ['32 days by hour', { from, to: '2026-12-03T00:00:00Z', groupBy: 'hour' }, { groupBy: ['By hour, the range is at most 31 days.'] }],
   ['the last 32 days by hour', { days: 32, groupBy: 'hour' }, { groupBy: ['By hour, the range is at most 31 days.'] }],
@@ -195,7 +195,7 @@ test('a time zone has a name: bare offsets would put midnight between the 15-min
 
 test('the range of an export has both ends, in order', () => {
   expect(refusals(UsageRange, { from, to })).toBeUndefined();
-  expect(refusals(UsageRange, { from: to, to: from })).toEqual({ to: ['to must be after from.'] });
+  expect(refusals(UsageRange, { from: to, to: from })).toEqual({ to: ['It must be after from.'] });
   expect(refusals(UsageRange, { from })).toHaveProperty('to');
   expect(refusals(UsageRange, {})).toMatchObject({ from: expect.anything(), to: expect.anything() });
 });

@@ -24,7 +24,7 @@ export const UsageQuery = z
     if (Boolean(query.from) !== Boolean(query.to)) return wrong(query.from ? 'to' : 'from', 'from and to go together.');
     if (!query.from || !query.to) return;
     const lengthMs = Date.parse(query.to) - Date.parse(query.from);
-    if (!(lengthMs > 0)) return wrong('to', 'to must be after from.');
+    if (!(lengthMs > 0)) return wrong('to', 'It must be after from.');
     if (lengthMs > 366 * dayMs) return wrong('to', 'The range is at most 366 days.');
     // An October of 31 days is an hour longer where the clocks go back in it.
     if (query.groupBy === 'hour' && lengthMs > 31 * dayMs + hourMs) tooLongByHour();
