@@ -72,9 +72,10 @@ export class HttpOutlet implements Outlet {
     this.#over = true;
     // What has been written in this turn leaves first: Node gathers it until the turn is over.
     setImmediate(() => {
-      // HTTP/1.0 knows no chunks: there a clean end of the connection is a clean end of the answer.
-      if (this.#res.chunkedEncoding) this.#res.destroy();
-      else this.#res.socket?.resetAndDestroy();
+      const { socket, chunkedEncoding } = this.#res;
+      // HTTP/1.0 knows no chunks: there a clean end of the connection is a clean end of the answer. TLS tells a cut by itself.
+      if (chunkedEncoding || !socket || 'encrypted' in socket) this.#res.destroy();
+      else socket.resetAndDestroy();
     });
   }
 
