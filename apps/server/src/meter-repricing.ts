@@ -106,30 +106,16 @@ function withCost(row: Row, modelPrice: ModelPrice | null): Priced[] {
   return [{ ...row, cost: costNanoUsd(tokens, modelPrice) }];
 }
 
-type SumName = 'user' | 'total' | 'userDay' | 'key';
-
-/** One transaction: each row, and for each row of sums once what all of them add to it. */
+/** One transaction: each row, and what it adds to the sums, of which the batch makes one statement a row of sums. */
 function listFor(statements: Statements, rows: readonly Priced[]): Statement[] {
-  const sums = new Map<string, { name: SumName; place: Place; cost: number; unpriced: number }>();
-  for (const row of rows) {
-    const place = placeOf(row, row.model);
-    for (const name of row.source === 'user' ? everySum : sharedSums) {
-      const key = JSON.stringify([name, ...statements[name].names.map((one) => place[one])]);
-      const sum = sums.get(key) ?? { name, place, cost: 0, unpriced: 0 };
-      sum.cost += row.cost;
-      if (isAnswer(row)) sum.unpriced += 1;
-      sums.set(key, sum);
-    }
-  }
-  return [
+  return rows.flatMap((row) => {
+    const { id, cost } = row;
+    const added = { ...placeOf(row, row.model), cost, unpriced: isAnswer(row) ? 1 : 0 };
+    const sums = row.source === 'user' ? [...statements.sums, statements.keySum] : statements.sums;
     // Priced by somebody else since it was read: all of the list is undone.
-    ...rows.map(({ id, cost }) => must(statements.row({ id, cost }))),
-    ...[...sums.values()].map(({ name, place, cost, unpriced }) => statements[name].change({ ...place, cost, unpriced })),
-  ];
+    return [must(statements.row({ id, cost })), ...sums.map((sum) => sum(added))];
+  });
 }
-
-const sharedSums: readonly SumName[] = ['user', 'total', 'userDay'];
-const everySum: readonly SumName[] = [...sharedSums, 'key'];
 
 type Statements = ReturnType<typeof prepareStatements>;
 
@@ -149,15 +135,11 @@ function prepareStatements(db: Db) {
       costNanoUsd: sql`${table.costNanoUsd} + ${hole('cost')}`,
       unpricedRequests: sql`${table.unpricedRequests} - ${hole('unpriced')}`,
     };
-    return {
-      names: Object.values(place),
-      change: prepared<Record<string, unknown>>(
-        db.orm
-          .update(table)
-          .set(added as never)
-          .where(and(...is, also)),
-      ),
-    };
+    const update = db.orm
+      .update(table)
+      .set(added as never)
+      .where(and(...is, also));
+    return prepared<Record<string, unknown>>(update, ['cost', 'unpriced']);
   };
 
   return {
@@ -167,10 +149,12 @@ function prepareStatements(db: Db) {
         .set({ costNanoUsd: hole('cost') })
         .where(and(eq(request.id, hole('id')), isNull(request.costNanoUsd))),
     ),
-    user: sum(usageUser, same('userId', 'bucket', 'provider', 'model', 'source', 'keyId')),
-    total: sum(usageTotal, same('bucket', 'provider', 'model', 'source', 'tier')),
-    userDay: sum(usageUserDay, same('day', 'userId', 'source')),
-    key: sum(keyTotals, { owner: 'userId', provider: 'provider' }, eq(keyTotals.position, 0)),
+    sums: [
+      sum(usageUser, same('userId', 'bucket', 'provider', 'model', 'source', 'keyId')),
+      sum(usageTotal, same('bucket', 'provider', 'model', 'source', 'tier')),
+      sum(usageUserDay, same('day', 'userId', 'source')),
+    ],
+    keySum: sum(keyTotals, { owner: 'userId', provider: 'provider' }, eq(keyTotals.position, 0)),
   };
 }
 
