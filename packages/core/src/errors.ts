@@ -126,6 +126,11 @@ export class AppError extends Error {
   }
 }
 
+/** What is wrong with one field of an input, and what to do. */
+export function wrongField(field: string, sentence: string, cause?: unknown): AppError {
+  return new AppError('invalid_input', `${field}: ${sentence}`, { errors: { [field]: [sentence] }, cause });
+}
+
 /** Whatever was thrown, as an AppError: strangers see `internal` and one sentence, the cause keeps the rest for the log. */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;

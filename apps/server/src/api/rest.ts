@@ -3,7 +3,7 @@
  * schemas, and errors leave as RFC 9457 problems. One table of doors serves calls, documentation and the authorisation matrix.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, toProblem } from '@synthstack/core';
+import { AppError, toProblem, wrongField } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
 import { readText } from '../body.ts';
@@ -166,11 +166,6 @@ function typed(text: string, type: string | undefined): unknown {
   return type === 'boolean' && /^(true|false)$/.test(text) ? text === 'true' : text;
 }
 
-function wrongField(name: string, sentence: string): AppError {
-  return new AppError('invalid_input', `${name}: ${sentence}`, { errors: { [name]: [sentence] } });
-}
-
-/** No fault of ours, and nobody reads it. */
 /** The OpenAPI 3.1 description of all doors. */
 export function openApi(version: string, publicUrl: string): unknown {
   const paths: Record<string, Record<string, unknown>> = {};

@@ -5,9 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { MIMEType } from 'node:util';
 import { Busboy } from '@fastify/busboy';
-import { AppError } from '@synthstack/core';
+import { AppError, wrongField } from '@synthstack/core';
 import type { Route } from '../providers/provider.ts';
-import { checkModel, type GateRules, invalid, notAllowed, type Priced } from './gate.ts';
+import { checkModel, type GateRules, notAllowed, type Priced } from './gate.ts';
 
 export interface Form {
   fields: { name: string; value: string }[];
@@ -28,9 +28,9 @@ const malformed = "Send multipart/form-data, as OpenAI's SDKs and `curl -F` make
 /** @throws AppError `invalid_input`: it is no form, it is cut, or it has too many parts */
 export async function readForm(body: Buffer, contentType: string | undefined): Promise<Form> {
   const boundary = boundaryOf(contentType);
-  if (boundary === null) throw invalid('body', malformed);
+  if (boundary === null) throw wrongField('body', malformed);
   // The library takes seconds, and memory without end, for millions of empty parts; to count them takes milliseconds.
-  if (countUpTo(maxParts + 1, body, `--${boundary}`) > maxParts) throw invalid('body', `A form may have at most ${maxParts - 1} parts.`);
+  if (countUpTo(maxParts + 1, body, `--${boundary}`) > maxParts) throw wrongField('body', `A form may have at most ${maxParts - 1} parts.`);
   const form: Form = { fields: [], files: [] };
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const parser = new Busboy({
@@ -39,7 +39,7 @@ export async function readForm(body: Buffer, contentType: string | undefined): P
     limits: { fieldSize: maxFieldBytes, headerPairs: 20 },
   });
   parser.on('field', (name: string | undefined, value, _nameCut, isCut) => {
-    if (isCut) reject(invalid(name ?? 'body', `It is longer than ${maxFieldBytes} bytes.`));
+    if (isCut) reject(wrongField(name ?? 'body', `It is longer than ${maxFieldBytes} bytes.`));
     form.fields.push({ name: name ?? '', value });
   });
   parser.on('file', (name: string | undefined, stream, fileName: string | undefined, _encoding, type) => {
@@ -54,7 +54,7 @@ export async function readForm(body: Buffer, contentType: string | undefined): P
   try {
     await promise;
   } catch (cause) {
-    throw cause instanceof AppError ? cause : new AppError('invalid_input', `body: ${malformed}`, { cause, errors: { body: [malformed] } });
+    throw cause instanceof AppError ? cause : wrongField('body', malformed, cause);
   }
   return form;
 }
@@ -74,16 +74,16 @@ export function formJson({ fields }: Form): Record<string, unknown> {
  * @throws AppError `model_not_allowed`, `field_not_allowed`, `invalid_input`
  */
 export function gateForm(provider: Priced, route: Route, form: Form | null, rules: GateRules): GatedForm {
-  if (!form) throw invalid('body', malformed);
+  if (!form) throw wrongField('body', malformed);
   const seen = new Set<string>();
   for (const { name } of [...form.fields, ...form.files]) {
     if (!isAllowed(name, route.formFields ?? [])) throw notAllowed(printable(name) || 'a part without a name');
-    if (seen.has(name) && !name.endsWith('[]')) throw invalid(name, 'Send it once.');
+    if (seen.has(name) && !name.endsWith('[]')) throw wrongField(name, 'Send it once.');
     seen.add(name);
   }
   const [file] = form.files;
   if (!file || form.files.length > 1 || file.name !== 'file')
-    throw invalid('file', 'Send one file, under this name, and all else as text.');
+    throw wrongField('file', 'Send one file, under this name, and all else as text.');
   checkModel(provider, form.fields.find(({ name }) => name === 'model')?.value, rules);
   return write({ fields: form.fields, files: [file] });
 }

@@ -2,7 +2,7 @@
  * What may go out on the platform's key, which is one shared account at the provider: stateless requests, plain tools, capped
  * output. The body is re-serialised from what was checked, so that what the gate saw is what the provider receives.
  */
-import { AppError } from '@synthstack/core';
+import { AppError, wrongField } from '@synthstack/core';
 import type { Provider, Route } from '../providers/provider.ts';
 
 export interface GateRules {
@@ -51,7 +51,7 @@ export function mayUse(provider: Priced, model: string, { models }: Pick<GateRul
 
 /** @throws AppError `model_not_allowed`, `invalid_input` */
 export function checkModel(provider: Priced, model: unknown, rules: GateRules): void {
-  if (typeof model !== 'string') throw invalid('model', 'Name a model.');
+  if (typeof model !== 'string') throw wrongField('model', 'Name a model.');
   if (mayUse(provider, model, rules)) return;
   const which = rules.models ? `These are: ${rules.models.join(', ')}.` : 'All models with a public price are.';
   const sentence = `The model "${printable(model)}" is not available on the platform's key. ${which}`;
@@ -85,7 +85,7 @@ const forbidden: Record<string, (value: unknown) => boolean> = {
 
 function checkTools(tools: unknown): void {
   if (tools === undefined || tools === null) return;
-  if (!Array.isArray(tools)) throw invalid('tools', 'Send a list.');
+  if (!Array.isArray(tools)) throw wrongField('tools', 'Send a list.');
   const at = tools.findIndex((tool) => !isPlainTool(tool));
   if (at >= 0) throw notAllowed(`tools.${at}.type`);
 }
@@ -113,7 +113,7 @@ function checkReferences({ input, messages }: Json): void {
 const maxDepth = 100;
 
 function checkDepth(value: unknown, depth: number): void {
-  if (depth > maxDepth) throw invalid('body', `It is nested deeper than ${maxDepth} levels.`);
+  if (depth > maxDepth) throw wrongField('body', `It is nested deeper than ${maxDepth} levels.`);
   if (typeof value === 'object' && value !== null) for (const item of Object.values(value)) checkDepth(item, depth + 1);
 }
 
@@ -122,7 +122,7 @@ function checkDepth(value: unknown, depth: number): void {
  * runs there and is not declared in `tools` but in the middle of the conversation. Content may nest both.
  */
 function findStored(value: unknown, path = '', depth = 0): string | null {
-  if (depth > maxDepth) throw invalid('body', `It is nested deeper than ${maxDepth} levels.`);
+  if (depth > maxDepth) throw wrongField('body', `It is nested deeper than ${maxDepth} levels.`);
   if (Array.isArray(value)) {
     for (const [i, item] of value.entries()) {
       const found = findStored(item, `${path}${i}.`, depth + 1);
@@ -158,18 +158,14 @@ function findTool(value: Json, path: string): string | null {
 function capOutput(body: Json, fields: readonly string[], maxOutput: number): number | null {
   const thinking = isObject(body.thinking) ? body.thinking.budget_tokens : undefined;
   if (typeof thinking === 'number' && thinking >= maxOutput)
-    throw invalid('thinking.budget_tokens', `At most ${maxOutput - 1} on the platform's key.`);
+    throw wrongField('thinking.budget_tokens', `At most ${maxOutput - 1} on the platform's key.`);
   const given = fields.filter((field) => body[field] !== undefined && body[field] !== null);
-  for (const field of given) if (typeof body[field] !== 'number') throw invalid(field, 'Send a number.');
+  for (const field of given) if (typeof body[field] !== 'number') throw wrongField(field, 'Send a number.');
   const dear = given.filter((field) => Number(body[field]) > maxOutput);
   for (const field of dear) body[field] = maxOutput;
   const [first] = fields;
   if (given.length === 0 && first) body[first] = maxOutput;
   return dear.length > 0 || given.length === 0 ? maxOutput : null;
-}
-
-export function invalid(field: string, sentence: string): AppError {
-  return new AppError('invalid_input', `${field}: ${sentence}`, { errors: { [field]: [sentence] } });
 }
 
 export function notAllowed(field: string): AppError {
