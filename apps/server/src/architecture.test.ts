@@ -11,7 +11,7 @@ const server = 'apps/server/src/';
 
 /** Lowest first. A module is a file, the files that are named after it (`vault-rows.ts`), and a folder of its name. */
 const ranks: readonly (readonly string[])[] = [
-  ['base-url', 'body', 'json-weight', 'target', 'zone', 'pages'],
+  ['base-url', 'body', 'json-weight', 'printable', 'target', 'zone', 'pages'],
   ['config', 'ports'],
   ['providers'],
   ['vault', 'meter', 'metrics', 'limits', 'check-limits', 'plans', 'tokens', 'accounts', 'audit', 'notices', 'auth', 'boot', 'generation'],

@@ -5,6 +5,7 @@ import type { Matched } from './gateway.ts';
 import type { Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
+import { printable } from './printable.ts';
 import type { Headers } from './relay/attempt.ts';
 import type { Target } from './target.ts';
 
@@ -52,11 +53,6 @@ export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>
     );
   };
 }
-
-/** A text of a client's, fit for a line of the log. Nearly all are as they are, which costs less to see than to replace. */
-export const printable = (text: string): string =>
-  shortAndVisible.test(text) ? text : text.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');
-const shortAndVisible = /^[\x21-\x7e]{0,100}$/;
 
 interface Ending {
   /** What the caller got; 499: it had left (nginx's number, since HTTP has none). */

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { MIMEType } from 'node:util';
 import { Busboy } from '@fastify/busboy';
 import { AppError, wrongField } from '@synthstack/core';
+import { printable } from '../printable.ts';
 import type { Route } from '../providers/provider.ts';
 import { checkModel, type GateRules, notAllowed, type Priced } from './gate.ts';
 
@@ -118,7 +119,6 @@ const safeFileName = (name: string): string => name.replaceAll(/[\p{Cc}\p{Cs}"\\
 /** The library says text/plain where the client said nothing. */
 const safeType = (type: string): string =>
   /^[a-z]+\/[\w.+-]{1,100}$/.test(type) && type !== 'text/plain' ? type : 'application/octet-stream';
-const printable = (name: string): string => name.slice(0, 100).replaceAll(/[^\x21-\x7e]/g, '?');
 
 /** In the letters that RFC 2046 allows, which need no escaping. null: it is the content type of something else. */
 function boundaryOf(contentType: string | undefined): string | null {

@@ -54,12 +54,12 @@ export function checkModel(provider: Priced, model: unknown, rules: GateRules): 
   if (typeof model !== 'string') throw wrongField('model', 'Name a model.');
   if (mayUse(provider, model, rules)) return;
   const which = rules.models ? `These are: ${rules.models.join(', ')}.` : 'All models with a public price are.';
-  const sentence = `The model "${printable(model)}" is not available on the platform's key. ${which}`;
+  const sentence = `The model "${quotable(model)}" is not available on the platform's key. ${which}`;
   throw new AppError('model_not_allowed', `${sentence} GET /v1/models lists them. With your own key you can use any.`);
 }
 
-/** A text of the caller's, fit for an error's sentence. */
-const printable = (text: string): string => text.slice(0, 100).replaceAll(/[^\x20-\x7e]|"/g, '?');
+/** A text of the caller's, fit to stand in quotation marks. */
+const quotable = (text: string): string => text.slice(0, 100).replaceAll(/[^\x20-\x7e]|"/g, '?');
 
 /** Field -> is this value forbidden? State or objects at the provider, tools that run there, or a higher price. */
 const forbidden: Record<string, (value: unknown) => boolean> = {
