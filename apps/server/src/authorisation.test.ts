@@ -9,7 +9,7 @@ import { type Person, password, type TestApp, testApp } from '../test/app.ts';
 import { doors } from './api/rest.ts';
 import { appRouter } from './api/router.ts';
 import { authRoutes } from './auth.ts';
-import { gatewayRoutes } from './gateway.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
 import { ownRoutes } from './http.ts';
 
 /** `community` to `administrator` come with a token of both scopes; what follows is the premium user again, otherwise. */

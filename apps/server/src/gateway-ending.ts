@@ -1,7 +1,7 @@
 /** The end of a request of the gateway, however it came: its line in the log and its place in the metrics, once. */
 import type { ServerResponse } from 'node:http';
 import type { AppError, ErrorCode, KeySource } from '@synthstack/core';
-import type { Matched } from './gateway.ts';
+import type { Matched } from './gateway-routes.ts';
 import type { Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';

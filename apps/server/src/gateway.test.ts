@@ -3,7 +3,7 @@ import OpenAI from 'openai';
 import { expect, test } from 'vitest';
 import { testApp } from '../test/app.ts';
 import { findPlanted } from '../test/planted.ts';
-import { gatewayRoutes } from './gateway.ts';
+import { gatewayRoutes } from './gateway-routes.ts';
 
 const messages = [{ role: 'user' as const, content: 'Say hello' }];
 

@@ -1,17 +1,18 @@
-/** The HTTP framing of /v1/*: exact routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
+/** The HTTP framing of /v1/*: routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import { type Caller, type Callers, credentialHeaders } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
 import { type Asked, createEnding } from './gateway-ending.ts';
 import { HttpOutlet, shapedHeaders } from './gateway-outlet.ts';
+import { byAnyMethod, type Matched, matchRoute, meantBy } from './gateway-routes.ts';
 import { type Meter, requestIdOf, type Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import { printable } from './printable.ts';
 import { allProviders } from './providers/catalog.ts';
-import type { Provider, Route } from './providers/provider.ts';
+import type { Provider } from './providers/provider.ts';
 import { formJson, readableForm } from './relay/form.ts';
 import type { Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
@@ -30,12 +31,6 @@ export interface GatewayParts {
   clock: Clock;
   /** How long a client may take nothing of its answer. */
   stallMs: number;
-}
-
-export interface Matched {
-  provider: Provider;
-  route: Route;
-  path: string;
 }
 
 export type Gateway = ReturnType<typeof createGateway>;
@@ -120,70 +115,6 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
   };
 }
 
-/** Every route of every provider, for those who must know them all. */
-export const gatewayRoutes: readonly { provider: Provider; route: Route }[] = allProviders.flatMap((provider) =>
-  provider.routes.map((route) => ({ provider, route })),
-);
-
-const methods = [...new Set(gatewayRoutes.map(({ route }) => route.method))];
-
-function isTemplate({ path }: Route): boolean {
-  return path.includes('{');
-}
-
-const segmentPattern = /^[A-Za-z0-9._:-]{1,256}$/;
-
-/** `POST /v1/messages` -> who has it, for nearly all that is asked; templates are gone through one by one. */
-const exactRoutes: ReadonlyMap<string, readonly Matched[]> = Map.groupBy(
-  gatewayRoutes.filter(({ route }) => !isTemplate(route)).map((one) => ({ ...one, path: one.route.path })),
-  ({ route }) => `${route.method} ${route.path}`,
-);
-const templates = gatewayRoutes.filter(({ route }) => isTemplate(route));
-
-/** The route for exactly this path; where two providers have it, the one whose marker the client sends, else the first without. */
-export function matchRoute(method: string, pathname: string, headers: IncomingMessage['headers']): Matched | null {
-  const found = exactRoutes.get(`${method} ${pathname}`) ?? filled(method, pathname);
-  return (
-    found.find(({ provider }) => provider.marker && headers[provider.marker] !== undefined) ??
-    found.find(({ provider }) => !provider.marker) ??
-    found[0] ??
-    null
-  );
-}
-
-function filled(method: string, pathname: string): Matched[] {
-  return templates.flatMap(({ provider, route }) => {
-    const path = route.method === method ? fill(route.path, pathname) : null;
-    return path === null ? [] : [{ provider, route, path }];
-  });
-}
-
-/** True for what an SDK asks for whose base URL lacks `/v1`, or has it once too often. It is answered here, though not all of it is below /v1. */
-export const isMisaddressed = (pathname: string, headers: IncomingMessage['headers']): boolean => meantBy(pathname, headers) !== null;
-
-/** The provider whose route a misaddressed path means, by any method; null: the path is right, or means no route at all. */
-function meantBy(pathname: string, headers: IncomingMessage['headers']): Provider | null {
-  const twice = pathname.startsWith('/v1/v1/');
-  if (!twice && byAnyMethod(pathname, headers)) return null;
-  const meant = byAnyMethod(twice ? pathname.slice('/v1'.length) : `/v1${pathname}`, headers) ?? strayed(pathname, headers);
-  return meant?.provider ?? (twice ? (allProviders.find(({ sdkBase }) => sdkBase === '') ?? null) : null);
-}
-
-const byAnyMethod = (path: string, headers: IncomingMessage['headers']): Matched | null =>
-  methods.map((method) => matchRoute(method, path, headers)).find((one) => one !== null) ?? null;
-
-/** An SDK's request below any other path, as a base URL with one piece too many makes it. Pages and REST carry no token, or are elsewhere. */
-function strayed(pathname: string, headers: IncomingMessage['headers']): Matched | null {
-  if (headers.authorization === undefined && headers['x-api-key'] === undefined) return null;
-  const tail = tails.find((one) => pathname.endsWith(one));
-  const before = tail && pathname.slice(0, -tail.length);
-  if (before === undefined || /^\/(trpc|api\/v1\/.|api\/auth)/.test(before)) return null;
-  return byAnyMethod(`/v1${tail}`, headers);
-}
-
-/** What stands behind `/v1` in the routes without ids, the longest first. */
-const tails = [...exactRoutes.values()].map(([one]) => one?.path.slice('/v1'.length) ?? '').sort((a, b) => b.length - a.length);
-
 function noRoute(req: IncomingMessage, pathname: string): string {
   const known = byAnyMethod(pathname, req.headers);
   const hint = known ? ` ${known.route.method} is what it takes.` : '';
@@ -194,25 +125,6 @@ function baseUrlHint({ name, sdkBase }: Provider, publicUrl: string): string {
   return sdkBase === ''
     ? `${name}'s base URL does not end in /v1: ${publicUrl} (its SDK adds /v1 by itself).`
     : `${name}'s base URL ends in ${sdkBase}: ${publicUrl}${sdkBase}`;
-}
-
-/** The template with the path's own ids, checked and encoded anew; null: another path. */
-function fill(template: string, pathname: string): string | null {
-  const wanted = template.split('/');
-  const given = pathname.split('/');
-  if (wanted.length !== given.length) return null;
-  const filled = wanted.map((segment, i) => (segment === '{id}' ? idOf(given[i] ?? '') : segment === given[i] ? segment : null));
-  return filled.every((segment) => segment !== null) ? filled.join('/') : null;
-}
-
-function idOf(segment: string): string | null {
-  let id: string;
-  try {
-    id = decodeURIComponent(segment);
-  } catch {
-    return null;
-  }
-  return segmentPattern.test(id) && id !== '.' && id !== '..' ? encodeURIComponent(id) : null;
 }
 
 /** A model that only the other provider has: the caller has the wrong base URL or the wrong SDK. */
@@ -230,9 +142,10 @@ function refuseOthersModel({ provider }: Matched, model: unknown): void {
 }
 
 /** An error of ours, as the caller's SDK expects errors of the route that it called. */
-function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, { requestId, target }: Asked): void {
+function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, asked: Asked): void {
   if (res.headersSent || res.destroyed) return void res.destroy();
-  const anthropic = isAnthropicShaped(req, target.pathname);
+  const { requestId } = asked;
+  const anthropic = isAnthropicShaped(req, asked);
   const body = JSON.stringify(anthropic ? toAnthropicError(error, requestId) : toOpenAIError(error));
   res.writeHead(error.form.http, {
     'content-type': 'application/json',
@@ -266,8 +179,7 @@ function discardRest(req: IncomingMessage): void {
 const mostDiscarded = 128 * 1_048_576;
 const idleMs = 1_000;
 
-function isAnthropicShaped(req: IncomingMessage, pathname: string): boolean {
-  const matched = matchRoute(req.method ?? '', pathname, req.headers) ?? matchRoute('POST', pathname, req.headers);
-  const provider = matched?.provider ?? meantBy(pathname, req.headers);
-  return provider ? provider.errorShape === 'anthropic' : req.headers['anthropic-version'] !== undefined;
+function isAnthropicShaped({ headers }: IncomingMessage, { matched, target }: Asked): boolean {
+  const provider = matched?.provider ?? matchRoute('POST', target.pathname, headers)?.provider ?? meantBy(target.pathname, headers);
+  return provider ? provider.errorShape === 'anthropic' : headers['anthropic-version'] !== undefined;
 }

@@ -12,7 +12,7 @@ import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
 import { type Caller, credentialHeaders } from './callers.ts';
-import { isMisaddressed } from './gateway.ts';
+import { isMisaddressed } from './gateway-routes.ts';
 import { createConnections } from './http-connections.ts';
 import { createScrapeAccess } from './metrics-access.ts';
 import { loadPages } from './pages.ts';

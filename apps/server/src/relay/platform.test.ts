@@ -3,7 +3,7 @@ import type { ProviderId } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { type Person, type TestApp, testApp } from '../../test/app.ts';
 import { ask, codeIn, readAll } from '../../test/asking.ts';
-import { gatewayRoutes } from '../gateway.ts';
+import { gatewayRoutes } from '../gateway-routes.ts';
 import { openai } from '../providers/openai.ts';
 
 const hello = [{ role: 'user', content: 'hello' }];
