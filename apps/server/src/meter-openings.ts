@@ -20,22 +20,13 @@ interface OpeningsParts {
   landed(): void;
 }
 
-class Opening implements Recording {
-  readonly open: () => readonly Statement[];
-  readonly send: (opening: Opening) => void;
-  ticket: Ticket | null = null;
+interface Opening {
+  /** Makes the list that opens the row. */
+  open(): readonly Statement[];
+  /** null: held back. */
+  ticket: Ticket | null;
   /** Was held when the clock struck last. */
-  isOld = false;
-
-  constructor(open: () => readonly Statement[], send: (opening: Opening) => void) {
-    this.open = open;
-    this.send = send;
-  }
-
-  async onDisk(): Promise<void> {
-    if (!this.ticket) this.send(this);
-    await this.ticket?.landed;
-  }
+  isOld: boolean;
 }
 
 export type Openings = ReturnType<typeof createOpenings>;
@@ -45,11 +36,8 @@ export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
   const openings = new Map<number, Opening>();
   let isTicking = false;
 
-  function send(id: number, opening: Opening): void {
-    watch(id, opening, db.enqueue(opening.open()));
-  }
-
-  function watch(id: number, opening: Opening, ticket: Ticket): void {
+  function send(id: number, opening: Opening, list = opening.open()): Ticket {
+    const ticket = db.enqueue(list);
     opening.ticket = ticket;
     ticket.landed.then(
       () => {
@@ -59,6 +47,7 @@ export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
       // Whoever waits for it sees the error.
       () => void openings.delete(id),
     );
+    return ticket;
   }
 
   function tick(): void {
@@ -73,14 +62,18 @@ export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
   return {
     /** @param open  makes the list that opens the row */
     begin(id: number, open: () => readonly Statement[]): Recording {
-      const opening = new Opening(open, (own) => send(id, own));
+      const opening: Opening = { open, ticket: null, isOld: false };
       openings.set(id, opening);
       if (holdMs === 0) send(id, opening);
       else if (!isTicking) {
         isTicking = true;
         clock.after(holdMs, tick);
       }
-      return opening;
+      return {
+        async onDisk() {
+          await (opening.ticket ?? send(id, opening)).landed;
+        },
+      };
     },
 
     /**
@@ -91,9 +84,9 @@ export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
     closeUnsent(id: number, both: () => readonly Statement[]): Promise<unknown> | null {
       const opening = openings.get(id);
       if (!opening) return null;
-      if (!opening.ticket) watch(id, opening, db.enqueue(both()));
-      else if (!opening.ticket.replace(both())) return null;
-      return opening.ticket?.landed ?? null;
+      const { ticket } = opening;
+      if (!ticket) return send(id, opening, both()).landed;
+      return ticket.replace(both()) ? ticket.landed : null;
     },
   };
 }

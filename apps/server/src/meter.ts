@@ -11,11 +11,12 @@ import {
   type TierName,
   toAppError,
 } from '@synthstack/core';
-import { atomically, type Db, must, prepared, type RequestState, type Statement } from '@synthstack/core/db';
-import { and, eq, gte, inArray, isNotNull, type SQL, sql } from 'drizzle-orm';
+import { atomically, type Db, must, type RequestState, type Statement } from '@synthstack/core/db';
+import { and, eq, gte, inArray, isNotNull } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
+import { prepareStatements, type Statements } from './meter-statements.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Usage } from './providers/provider.ts';
 
@@ -111,7 +112,8 @@ export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) 
       const sums = closed.answered || settlement.usage ? sumStatements(statements, closed) : [];
       try {
         const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...sums]);
-        await (inOne ?? db.commit([owed.has(request.id) ? must(statements.closeOnce(closed)) : must(statements.close(closed)), ...sums]));
+        const close = owed.has(request.id) ? statements.closeOnce : statements.close;
+        await (inOne ?? db.commit([must(close(closed)), ...sums]));
         owed.delete(request.id);
         return closed;
       } catch (error) {
@@ -241,18 +243,6 @@ export function isAnswer({ status, firstByteAt }: Pick<Settlement, 'status' | 'f
   return status !== null && status >= 200 && status < 300 && firstByteAt !== null;
 }
 
-const countNames = [
-  'inputTokens',
-  'cachedInputTokens',
-  'cacheWriteTokens',
-  'cacheWrite1hTokens',
-  'audioInputTokens',
-  'outputTokens',
-  'reasoningTokens',
-  'audioOutputTokens',
-  'totalTokens',
-];
-
 function sumStatements(statements: Statements, closed: Settled): Statement[] {
   const { answered, costNanoUsd: cost } = closed;
   const place = placeOf(closed, closed.model);
@@ -304,108 +294,3 @@ export function placeOf(
 
 /** So that a busy key's totals are one write a batch. */
 const wholeSecond = (ms: number): number => Math.floor(ms / 1_000) * 1_000;
-
-type Statements = ReturnType<typeof prepareStatements>;
-
-const sumNames = [
-  'requests',
-  'inputTokens',
-  'cachedInputTokens',
-  'cacheWriteTokens',
-  'outputTokens',
-  'reasoningTokens',
-  'totalTokens',
-  'costNanoUsd',
-  'unpricedRequests',
-  'unmeasuredRequests',
-] as const;
-
-/** All statements of the path on which the product lives, made once. */
-function prepareStatements(db: Db) {
-  const { request, usageUser, usageTotal, usageUserDay, keyTotals } = db.tables;
-  const hole = (name: string) => sql.placeholder(name) as never;
-  const holes = <Names extends readonly string[]>(names: Names) => Object.fromEntries(names.map((name) => [name, hole(name)])) as never;
-
-  const opening = [
-    'id',
-    'bootId',
-    'userId',
-    'tier',
-    'tokenId',
-    'keyId',
-    'firstKeyId',
-    'provider',
-    'route',
-    'model',
-    'source',
-    'fallbackReason',
-    'streamed',
-    'slotAt',
-    'startedAt',
-  ];
-  const closing = [
-    'state',
-    'status',
-    'errorCode',
-    'estimated',
-    'model',
-    'source',
-    'keyId',
-    'fallbackReason',
-    'slotAt',
-    'costNanoUsd',
-    'firstByteAt',
-    'endedAt',
-    ...countNames,
-  ];
-
-  const close = (where: SQL | undefined) => db.orm.update(request).set(holes(closing)).where(where);
-  const adder = (table: typeof usageUser | typeof usageTotal | typeof usageUserDay, key: readonly string[]) => {
-    const columns = table as unknown as Record<string, never>;
-    const excluded = (name: string) => sql.raw(`excluded."${(columns[name] as unknown as { name: string }).name}"`);
-    return prepared<Record<string, unknown>>(
-      db.orm
-        .insert(table)
-        .values(holes([...key, ...sumNames]))
-        .onConflictDoUpdate({
-          target: key.map((name) => columns[name]) as never,
-          set: Object.fromEntries(sumNames.map((name) => [name, sql`${columns[name]} + ${excluded(name)}`])) as never,
-        }),
-      sumNames,
-    );
-  };
-
-  return {
-    open: prepared<Record<string, unknown>>(db.orm.insert(request).values({ ...(holes(opening) as object), state: 'open' } as never)),
-    reroute: prepared<Record<string, unknown>>(
-      db.orm
-        .update(request)
-        .set(holes(['keyId', 'source', 'fallbackReason', 'slotAt']))
-        .where(eq(request.id, hole('id'))),
-    ),
-    close: prepared<Record<string, unknown>>(close(eq(request.id, hole('id')))),
-    /** Opened and closed at once. */
-    openClosed: prepared<Record<string, unknown>>(db.orm.insert(request).values(holes([...new Set([...opening, ...closing])]))),
-    /** For a second try: the first may have reached the disk although nobody could say so. */
-    closeOnce: prepared<Record<string, unknown>>(close(and(eq(request.id, hole('id')), eq(request.state, 'open')))),
-    sumUser: adder(usageUser, ['userId', 'bucket', 'provider', 'model', 'source', 'keyId']),
-    sumTotal: adder(usageTotal, ['bucket', 'provider', 'model', 'source', 'tier']),
-    sumUserDay: adder(usageUserDay, ['day', 'userId', 'source']),
-    sumKey: prepared<Record<string, unknown>>(
-      db.orm
-        .insert(keyTotals)
-        .values(holes(['owner', 'provider', 'requests', 'totalTokens', 'costNanoUsd', 'unpricedRequests', 'lastUsedAt']))
-        .onConflictDoUpdate({
-          target: [keyTotals.owner, keyTotals.provider, keyTotals.position],
-          set: {
-            requests: sql`${keyTotals.requests} + excluded.requests`,
-            totalTokens: sql`${keyTotals.totalTokens} + excluded.total_tokens`,
-            costNanoUsd: sql`${keyTotals.costNanoUsd} + excluded.cost_nano_usd`,
-            unpricedRequests: sql`${keyTotals.unpricedRequests} + excluded.unpriced_requests`,
-            lastUsedAt: sql`excluded.last_used_at`,
-          },
-        }),
-      sumNames,
-    ),
-  };
-}
