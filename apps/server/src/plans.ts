@@ -48,9 +48,9 @@ export function createPlans({ db, clock, audit }: PlansParts) {
   const { plan } = db.tables;
   const columns = { tier: plan.tier, state: plan.state, until: plan.until };
 
-  /** @returns undefined: none, so community */
   const find = prepareFind((userId) => db.orm.select(columns).from(plan).where(eq(plan.userId, userId)));
 
+  /** @returns undefined: none, so community */
   async function row(userId: string): Promise<PlanRow | undefined> {
     const [found] = await find(userId);
     return found;

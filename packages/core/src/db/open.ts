@@ -167,12 +167,12 @@ function createGeneration(engine: Engine, { sql: text, params }: Statement, land
   function read(): unknown {
     const rows = engine.read(text, params);
     if (Array.isArray(rows)) return rows[0]?.[0];
-    const value = rows.then((later) => later[0]?.[0]);
+    const later = rows.then((read) => read[0]?.[0]);
     // Whoever asked hears of it; who asks next asks anew.
-    value.catch(() => {
+    later.catch(() => {
       readAt = Number.NEGATIVE_INFINITY;
     });
-    return value;
+    return later;
   }
 
   return () => {
