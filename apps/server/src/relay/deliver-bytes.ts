@@ -5,7 +5,7 @@ import type { Route, Usage } from '../providers/provider.ts';
 import { parsed } from '../providers/reading.ts';
 import { type AnswerReader, type Headers, isEventStream } from './attempt.ts';
 import { decoded, isEncoded } from './decode.ts';
-import { breakOff, cut, type Delivered, type Delivery, nothingUsed } from './deliver.ts';
+import { breakOff, brokenBy, cut, type Delivered, type Delivery, nothingUsed } from './deliver.ts';
 import { createTap } from './tap.ts';
 
 /** Answers with images are large, and tell their usage at the end. */
@@ -66,9 +66,8 @@ class BytesDelivery implements AnswerReader {
 
   fail(error: AppError): void {
     if (this.#begun) {
-      const errorCode = error.code === 'provider_timeout' ? 'provider_timeout' : 'upstream_reset';
       void this.#close(
-        () => cut(this.#delivery, errorCode, null, ''),
+        () => cut(this.#delivery, brokenBy(error), null, ''),
         () => this.#delivery.outlet.breakOff(),
       );
     } else this.#giveUp(error);

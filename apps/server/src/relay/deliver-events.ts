@@ -1,7 +1,7 @@
 /** An event stream on its way to the client: whole events pass as they come, and the end waits for the settled row. */
 import type { Outcome, Provider, StreamReader } from '../providers/provider.ts';
 import { outcomeOfEvent } from './attempt.ts';
-import { breakOff, cut, type Delivered, type Delivery, nothingUsed } from './deliver.ts';
+import { breakOff, brokenBy, cut, type Delivered, type Delivery, nothingUsed } from './deliver.ts';
 import { createTap } from './tap.ts';
 
 export function deliverEvents(delivery: Delivery): Promise<void> {
@@ -104,7 +104,7 @@ export function deliverEvents(delivery: Delivery): Promise<void> {
     },
     fail(error) {
       const isWhole = tap.finished || tap.gaveUp;
-      void finish(error.code === 'provider_timeout' ? 'provider_timeout' : 'upstream_reset', isWhole ? endCleanly : endBroken);
+      void finish(brokenBy(error), isWhole ? endCleanly : endBroken);
     },
   });
   // With what has come meanwhile, in one call to the system; and where nothing has, without it.

@@ -2,7 +2,7 @@
  * What passing an answer on needs, be it an event stream or plain bytes: it resolves when the row is settled and the answer has
  * ended; before the first byte it may reject, afterwards never, since there is no other key to try.
  */
-import { noTokens, type ProviderId } from '@synthstack/core';
+import { type AppError, noTokens, type ProviderId } from '@synthstack/core';
 import type { Settlement } from '../meter.ts';
 import type { Log } from '../ports/log.ts';
 import type { Exchange } from '../ports/outbound.ts';
@@ -49,6 +49,9 @@ export async function cut(delivery: Delivery, errorCode: string, told: Usage | n
     return { state: 'failed', errorCode, usage: null, estimated: false };
   }
 }
+
+/** How an answer ended that its provider or a timeout broke off, for its row. */
+export const brokenBy = (error: AppError): string => (error.code === 'provider_timeout' ? 'provider_timeout' : 'upstream_reset');
 
 /** The row could not be settled, so the answer must not look complete; nor may its row, once it can be. */
 export async function breakOff(delivery: Delivery, delivered: Delivered | null, error: unknown): Promise<void> {
