@@ -1,23 +1,28 @@
-/** Numbers, money and times as people read them. One locale, until the page speaks several languages. */
+/** Numbers, money and times as people of the chosen language read them. Reactive: what is shown changes with the language. */
+import { formatLocale, t, timeZone } from './i18n/i18n.ts';
 
-const locale = 'en-US';
-const whole = new Intl.NumberFormat(locale);
-const cents = new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD' });
-const fractions = new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', minimumFractionDigits: 4, maximumFractionDigits: 4 });
-const dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
-const date = new Intl.DateTimeFormat(locale, { dateStyle: 'medium' });
-const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
+const whole = perLocale((locale) => new Intl.NumberFormat(locale));
+const short = perLocale((locale) => new Intl.NumberFormat(locale, { notation: 'compact', maximumFractionDigits: 1 }));
+const cents = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD' }));
+const fractions = perLocale(
+  (locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', minimumFractionDigits: 4, maximumFractionDigits: 4 }),
+);
+const dateTime = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone: zone }));
+const date = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: zone }));
+const relative = perLocale((locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
 
-export const formatCount = (count: number): string => whole.format(count);
+export const formatCount = (count: number): string => whole().format(count);
+/** "1.2M", for axes and narrow places. */
+export const formatShort = (count: number): string => short().format(count);
 
 /** Single requests cost fractions of a cent, so small sums keep four places; what is there at all never shows as nothing. */
 export function formatUsd(usd: number): string {
-  if (usd > 0 && usd < 0.0001) return '< $0.0001';
-  return usd > 0 && usd < 1 ? fractions.format(usd) : cents.format(usd);
+  if (usd > 0 && usd < 0.0001) return `< ${fractions().format(0.0001)}`;
+  return usd > 0 && usd < 1 ? fractions().format(usd) : cents().format(usd);
 }
 
-export const formatDateTime = (iso: string): string => dateTime.format(new Date(iso));
-export const formatDate = (iso: string): string => date.format(new Date(iso));
+export const formatDateTime = (iso: string): string => dateTime().format(new Date(iso));
+export const formatDate = (iso: string): string => date().format(new Date(iso));
 
 const steps = [
   { unit: 'second', ms: 1_000, below: 60_000 },
@@ -28,21 +33,30 @@ const steps = [
 
 /** "5 minutes ago" of what has happened: a clock that runs a little behind the server's does not make it the future. */
 export function formatAgo(iso: string, nowMs: number): string {
-  return distance(iso, Math.min(Date.parse(iso) - nowMs, 0), 'just now');
+  return distance(iso, Math.min(Date.parse(iso) - nowMs, 0), t('common.justNow'));
 }
 
 /** "in 3 days" of what is to come, however late one looks. */
 export function formatUntil(iso: string, nowMs: number): string {
-  return distance(iso, Math.max(Date.parse(iso) - nowMs, 0), 'in a moment');
+  return distance(iso, Math.max(Date.parse(iso) - nowMs, 0), t('common.inAMoment'));
 }
 
 /** Beyond a month the date says more. */
 function distance(iso: string, differenceMs: number, close: string): string {
   const step = steps.find(({ below }) => Math.abs(differenceMs) < below);
   if (!step) return formatDate(iso);
-  return step.unit === 'second' ? close : relative.format(Math.round(differenceMs / step.ms), step.unit);
+  return step.unit === 'second' ? close : relative().format(Math.round(differenceMs / step.ms), step.unit);
 }
 
-export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${formatCount(count)} ${count === 1 ? one : many}`;
+/** Formatters are dear to make and cheap to use: one for each locale and time zone. */
+export function perLocale<Formatter>(make: (locale: string, zone: string) => Formatter): () => Formatter {
+  const made = new Map<string, Formatter>();
+  return () => {
+    const key = `${formatLocale.value} ${timeZone.value}`;
+    const known = made.get(key);
+    if (known) return known;
+    const fresh = make(formatLocale.value, timeZone.value);
+    made.set(key, fresh);
+    return fresh;
+  };
 }

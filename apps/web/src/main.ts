@@ -6,13 +6,16 @@ import { createPinia } from 'pinia';
 import { Quasar } from 'quasar';
 import { createApp } from 'vue';
 import App from './App.vue';
+import { usePreferences } from './preferences.ts';
 import { createRoutes } from './routes.ts';
 
 const pinia = createPinia();
 
-createApp(App)
+const app = createApp(App)
   .use(pinia)
   .use(PiniaColada, { queryOptions: { staleTime: 2_000 } })
-  .use(Quasar, { config: { dark: 'auto' } })
-  .use(createRoutes(pinia))
-  .mount('#app');
+  .use(Quasar, { config: { dark: 'auto' } });
+// Not awaited at the top level: that would hold up the files that this one has in common with the pages.
+usePreferences(pinia)
+  .apply()
+  .then(() => app.use(createRoutes(pinia)).mount('#app'));
