@@ -1,5 +1,9 @@
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import { formatAgo, formatUntil } from './format.ts';
+import { setLanguage } from './i18n/i18n.ts';
+
+vi.stubGlobal('document', { documentElement: {} });
+beforeAll(() => setLanguage('en'));
 
 const nowMs = Date.parse('2026-11-23T12:00:00Z');
 const at = (differenceMs: number) => new Date(nowMs + differenceMs).toISOString();

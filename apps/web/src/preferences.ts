@@ -32,6 +32,12 @@ export const usePreferences = defineStore('preferences', () => {
     await setLanguage(isLanguage(kept) ? kept : preferredLanguage()).catch(() => setLanguage('en'));
   }
 
+  // What was chosen in another tab of this browser.
+  addEventListener('storage', ({ key, newValue }) => {
+    if (key === themeKey) setTheme(themes.find((one) => one === newValue) ?? 'system');
+    if (key === languageKey && isLanguage(newValue)) void setLanguage(newValue).catch(() => undefined);
+  });
+
   return { theme, language: computed(() => language.value), setTheme, chooseLanguage, apply };
 });
 

@@ -1,6 +1,7 @@
 /** What went wrong, as a sentence that a page can show: the server's own where it gave one. */
 import { AppError, type ErrorCode } from '@synthstack/core';
 import { TRPCClientError } from '@trpc/client';
+import { fromServer, t } from './i18n/i18n.ts';
 
 export interface Problem {
   code: ErrorCode | 'unreachable';
@@ -12,23 +13,23 @@ export interface Problem {
 /** The shape of errorFormatter in the server's api/trpc.ts. */
 type ErrorData = Partial<Pick<Problem, 'code' | 'errors'>>;
 
-const texts = {
-  unreachable: 'The server cannot be reached. Check your connection and try again.',
-  unexpected: 'Something unexpected happened. Reload the page and try again.',
-};
-
 export function problemOf(error: unknown): Problem {
-  if (error instanceof AppError) return { code: error.code, message: error.message, errors: error.errors ?? {} };
-  if (!(error instanceof TRPCClientError)) return { code: 'internal', message: texts.unexpected, errors: {} };
+  if (error instanceof AppError) return known(error.code, error.message, error.errors);
+  if (!(error instanceof TRPCClientError)) return { code: 'internal', message: t('common.unexpected'), errors: {} };
   const { code, errors = {} } = (error.data ?? {}) as ErrorData;
-  return code ? { code, message: error.message, errors } : unreachable();
+  return code ? known(code, error.message, errors) : unreachable();
+}
+
+function known(code: Problem['code'], message: string, errors: Record<string, string[]> = {}): Problem {
+  const translated = Object.entries(errors).map(([field, sentences]) => [field, sentences.map(fromServer)]);
+  return { code, message: fromServer(message), errors: Object.fromEntries(translated) };
 }
 
 /** An error that says itself what happened; others come from the browser. */
 export const isKnown = (error: unknown): boolean => error instanceof AppError || error instanceof TRPCClientError;
 
 export function unreachable(): Problem {
-  return { code: 'unreachable', message: texts.unreachable, errors: {} };
+  return { code: 'unreachable', message: t('common.unreachable'), errors: {} };
 }
 
 /** The server's complaint about one field, if that is what it complained about. */
@@ -41,5 +42,6 @@ export function complaint(
   schema: { safeParse(value: unknown): { error?: { issues: { message: string }[] } } },
   value: unknown,
 ): string | undefined {
-  return schema.safeParse(value).error?.issues[0]?.message;
+  const message = schema.safeParse(value).error?.issues[0]?.message;
+  return message === undefined ? undefined : fromServer(message);
 }

@@ -1,11 +1,13 @@
 /** The pages and who may open them. Each page is a file of its own, loaded when it is first opened. */
 import type { Pinia } from 'pinia';
+import { watchEffect } from 'vue';
 import { createRouter, createWebHistory, type RouteRecordRaw, type Router } from 'vue-router';
+import { type TextKey, t } from './i18n/i18n.ts';
 import { useSession } from './session.ts';
 
 declare module 'vue-router' {
   interface RouteMeta {
-    title: string;
+    title: TextKey;
     /** user: signed in, else the sign-in page comes first · guest: nobody signed in · anyone. */
     for: 'user' | 'guest' | 'anyone';
   }
@@ -17,14 +19,14 @@ export const signInPath = '/sign-in';
 const routes: RouteRecordRaw[] = [
   { path: '/', redirect: home },
   { path: '/settings', redirect: home },
-  { path: '/setup', component: () => import('./pages/SetUpPage.vue'), meta: { title: 'Set up', for: 'anyone' } },
-  { path: signInPath, component: () => import('./pages/SignInPage.vue'), meta: { title: 'Sign in', for: 'guest' } },
-  { path: '/sign-up', component: () => import('./pages/SignUpPage.vue'), meta: { title: 'Sign up', for: 'guest' } },
-  { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'API keys', for: 'user' } },
-  { path: '/settings/api-keys/usage', component: () => import('./pages/UsagePage.vue'), meta: { title: 'Usage', for: 'user' } },
-  { path: '/settings/tokens', component: () => import('./pages/TokensPage.vue'), meta: { title: 'Access tokens', for: 'user' } },
-  { path: '/settings/plan', component: () => import('./pages/PlanPage.vue'), meta: { title: 'Plan and limits', for: 'user' } },
-  { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'Page not found', for: 'anyone' } },
+  { path: '/setup', component: () => import('./pages/SetUpPage.vue'), meta: { title: 'account.setUp.shortTitle', for: 'anyone' } },
+  { path: signInPath, component: () => import('./pages/SignInPage.vue'), meta: { title: 'account.signIn.title', for: 'guest' } },
+  { path: '/sign-up', component: () => import('./pages/SignUpPage.vue'), meta: { title: 'account.signUp.title', for: 'guest' } },
+  { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'common.nav.keys', for: 'user' } },
+  { path: '/settings/api-keys/usage', component: () => import('./pages/UsagePage.vue'), meta: { title: 'common.nav.usage', for: 'user' } },
+  { path: '/settings/tokens', component: () => import('./pages/TokensPage.vue'), meta: { title: 'common.nav.tokens', for: 'user' } },
+  { path: '/settings/plan', component: () => import('./pages/PlanPage.vue'), meta: { title: 'common.nav.plan', for: 'user' } },
+  { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'common.lost.title', for: 'anyone' } },
 ];
 
 export function createRoutes(pinia: Pinia): Router {
@@ -43,8 +45,10 @@ export function createRoutes(pinia: Pinia): Router {
     if (to.path === '/sign-up' && !session.instance?.signUp) return signInPath;
     return true;
   });
-  router.afterEach((to) => {
-    document.title = `${to.meta.title} · SynthStack BYOK`;
+  // Again when the language changes.
+  watchEffect(() => {
+    const { title } = router.currentRoute.value.meta;
+    document.title = title ? `${t(title)} · ${t('common.product')}` : t('common.product');
   });
   return router;
 }

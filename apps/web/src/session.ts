@@ -3,6 +3,7 @@ import { AppError, type Instance, type Me, type Problem as RestProblem } from '@
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
 import { api } from './api.ts';
+import { t } from './i18n/i18n.ts';
 import { tellOtherTabs } from './other-tabs.ts';
 import { unreachable } from './problem.ts';
 
@@ -75,8 +76,6 @@ async function auth(route: string, body: Record<string, string>): Promise<void> 
   if (!answer) throw new AppError('internal', unreachable().message);
   if (answer.ok) return;
   const problem = (await answer.json().catch(() => null)) as RestProblem | null;
-  if (!problem?.detail) throw new AppError('internal', texts.failed);
+  if (!problem?.detail) throw new AppError('internal', t('common.failed'));
   throw new AppError(problem.code, problem.detail, { errors: problem.errors });
 }
-
-const texts = { failed: 'This did not work. Please try again; if it goes on, tell your administrator.' };

@@ -73,6 +73,9 @@ const sentences: Record<Finding, Sentence> = {
   },
 };
 
+/** Everything that a check can learn, for those who go through all of it. */
+export const findings = Object.keys(sentences) as Finding[];
+
 export function verdict(provider: Named, finding: Finding): CheckResult {
   const { status, passes, say } = sentences[finding];
   const message = say(provider);

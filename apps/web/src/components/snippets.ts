@@ -1,4 +1,4 @@
-/** The text of the examples. OpenAI's SDKs want the base URL with /v1, Anthropic's without (INTERFACE.md, "Gateway"). */
+/** The text of the examples. */
 
 export type SnippetSdk = 'openai' | 'anthropic';
 export type SnippetLanguage = 'typescript' | 'python' | 'curl';
@@ -16,6 +16,33 @@ export interface Snippet {
   /** How the SDK is installed; '' where there is nothing to install. */
   install: string;
   code: string;
+}
+
+/** A program that people already have, told to come here. */
+export interface ToolSnippet {
+  name: string;
+  where: 'inShell' | 'inSettings';
+  code: string;
+}
+
+/** OpenAI's SDKs want the base URL with /v1, Anthropic's without (INTERFACE.md, "Gateway"). */
+export const baseUrlOf = (sdk: SnippetSdk, origin: string): string => (sdk === 'openai' ? `${origin}/v1` : origin);
+
+export function toolSnippets(sdk: SnippetSdk, { origin, token }: Values): ToolSnippet[] {
+  const url = baseUrlOf(sdk, origin);
+  if (sdk === 'anthropic') {
+    return [
+      { name: 'Claude Code', where: 'inShell', code: `export ANTHROPIC_BASE_URL="${url}"\nexport ANTHROPIC_AUTH_TOKEN="${token}"\nclaude` },
+    ];
+  }
+  return [
+    {
+      name: 'Aider',
+      where: 'inShell',
+      code: `export OPENAI_API_BASE="${url}"\nexport OPENAI_API_KEY="${token}"\naider --model openai/${openaiModel}`,
+    },
+    { name: 'Open WebUI', where: 'inSettings', code: `URL  ${url}\nKey  ${token}` },
+  ];
 }
 
 export function snippet(sdk: SnippetSdk, language: SnippetLanguage, values: Values): Snippet {

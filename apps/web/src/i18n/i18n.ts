@@ -12,7 +12,13 @@ export type Messages = typeof en;
 export const languages = { en: 'English', de: 'Deutsch' } as const;
 export type Language = keyof typeof languages;
 
-const loaders: Record<Exclude<Language, 'en'>, () => Promise<Messages>> = {
+/** A language beside English: its texts, and what it has for the server's sentences, English template -> translated template. */
+export interface Translation {
+  messages: Messages;
+  sentences: Readonly<Record<string, string>>;
+}
+
+const loaders: Record<Exclude<Language, 'en'>, () => Promise<Translation>> = {
   de: async () => (await import('./de/index.ts')).de,
 };
 
@@ -44,6 +50,31 @@ export function list(key: ListKey, values: Values = {}): string[] {
   return (i18n.global.tm(key) as unknown[]).map((_text, index) => i18n.global.t(`${key}[${index}]` as string, values));
 }
 
+type Sentences = readonly (readonly [pattern: RegExp, translated: string])[];
+const sentencesOf = new Map<string, Sentences>();
+
+/** A sentence of the server, which speaks English, in the person's language where that has it. */
+export function fromServer(sentence: string): string {
+  const known = sentencesOf.get(language.value);
+  return known ? (translated(sentence, known) ?? sentence) : sentence;
+}
+
+function translated(sentence: string, known: Sentences): string | undefined {
+  for (const [pattern, text] of known) {
+    const found = pattern.exec(sentence);
+    if (found) return text.replace(/\{(\w+)\}/g, (_all, name: string) => found.groups?.[name] ?? '');
+  }
+  // A complaint about the input begins with the field's name, which is no word of any language.
+  const [, field, rest] = /^(\w+): (.+)$/s.exec(sentence) ?? [];
+  return field && rest ? translated(rest, known) : undefined;
+}
+
+/** `{name}` in a template stands for any text. */
+function patternOf(template: string): RegExp {
+  const escaped = template.replace(/[.*+?^$()|[\]\\]/g, '\\$&');
+  return new RegExp(`^${escaped.replace(/\{(\w+)\}/g, '(?<$1>.+)')}$`, 's');
+}
+
 export const language = computed(() => i18n.global.locale.value as Language);
 
 /** How numbers and dates are written: as in the person's own country where the browser knows it to speak the language. */
@@ -61,7 +92,14 @@ export function setTimeZone(zone: string | null): void {
 
 /** Rejects where the language's texts cannot be fetched; everything then stays as it was. */
 export async function setLanguage(chosen: Language): Promise<void> {
-  if (chosen !== 'en' && !i18n.global.availableLocales.includes(chosen)) i18n.global.setLocaleMessage(chosen, await loaders[chosen]());
+  if (chosen !== 'en' && !sentencesOf.has(chosen)) {
+    const { messages, sentences } = await loaders[chosen]();
+    i18n.global.setLocaleMessage(chosen, messages);
+    sentencesOf.set(
+      chosen,
+      Object.entries(sentences).map(([template, text]) => [patternOf(template), text]),
+    );
+  }
   i18n.global.locale.value = chosen;
   document.documentElement.lang = chosen;
 }

@@ -1,7 +1,12 @@
 /** German: people are addressed as "du", buttons are infinitives. */
-import type { Messages } from '../i18n.ts';
+import type { Translation } from '../i18n.ts';
+import { account } from './account.ts';
 import { common } from './common.ts';
+import { keys } from './keys.ts';
+import { plan } from './plan.ts';
 import { profile } from './profile.ts';
+import { sentences } from './server.ts';
+import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const de: Messages = { common, profile, usage };
+export const de: Translation = { messages: { account, common, keys, plan, profile, tokens, usage }, sentences };

@@ -1,6 +1,10 @@
 /** English. Each file holds the texts of one part of the pages; `de/` has the same files, and the compiler compares them. */
+import { account } from './account.ts';
 import { common } from './common.ts';
+import { keys } from './keys.ts';
+import { plan } from './plan.ts';
 import { profile } from './profile.ts';
+import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const en = { common, profile, usage };
+export const en = { account, common, keys, plan, profile, tokens, usage };

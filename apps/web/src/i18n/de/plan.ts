@@ -1,0 +1,30 @@
+import type { Messages } from '../i18n.ts';
+
+export const plan: Messages['plan'] = {
+  title: 'Tarif und Limits',
+  lead: 'Deine Limits zählen Anfragen über die Schlüssel der Plattform. Anfragen mit deinen eigenen Schlüsseln haben keine.',
+  yours: 'Dein Tarif',
+  lapsed:
+    'Dein Tarif {plan} ist am {date} ausgelaufen, deshalb gelten die Limits von Community. Deine Schlüssel bleiben gespeichert und werden wieder benutzt, sobald er verlängert ist.',
+  until: 'Bis {date}',
+  forever: 'Ohne Ende',
+  byok: 'Deine eigenen Schlüssel werden benutzt.',
+  noByok: 'Eigene Schlüssel gehören zu Premium und Lifetime.',
+  change: 'Deine Administration kann deinen Tarif ändern.',
+  minute: 'Diese Minute',
+  day: 'Heute (UTC)',
+  used: '{used} von {limit} verbraucht',
+  left: 'Noch {remaining}',
+  nextFree: 'Nächster Platz frei {when}',
+  anew: 'Beginnt neu {when}',
+  full: 'Alles frei',
+  tiers: 'Was die Tarife bieten',
+  plan: 'Tarif',
+  perMinute: 'Anfragen pro Minute',
+  perDay: 'Anfragen pro Tag',
+  own: 'Eigene Schlüssel',
+  yes: 'Ja',
+  no: 'Nein',
+  here: '(deiner)',
+  names: { community: 'Community', subscriber: 'Subscriber', premium: 'Premium', lifetime: 'Lifetime' },
+};

@@ -1,0 +1,131 @@
+/**
+ * What the server says, which it says in English: its sentence, and ours. `{x}` stands for what differs. Held to the server's own
+ * texts by server-sentences.test.ts.
+ */
+export const sentences: Readonly<Record<string, string>> = {
+  // What a check of a key found
+  'The key works: {name} accepts it.': 'Der Schlüssel funktioniert: {name} akzeptiert ihn.',
+  'The key works. {name} is slowing it down just now because it is used a lot; that passes by itself.':
+    'Der Schlüssel funktioniert. {name} bremst ihn gerade, weil er viel benutzt wird; das gibt sich von selbst.',
+  'The key is genuine, but {name} limits what it may do, or from where. If requests fail, look at the permissions, allowed addresses and organisation of the key at {url}.':
+    'Der Schlüssel ist echt, aber {name} schränkt ein, was er darf oder von wo aus. Wenn Anfragen fehlschlagen, sieh dir seine Rechte, erlaubten Adressen und die Organisation an: {url}.',
+  'The key is genuine, but {name} offers it none of the models that we tried. Look at {url} which models its workspace may use.':
+    'Der Schlüssel ist echt, aber {name} bietet ihm keines der Modelle an, die wir probiert haben. Sieh unter {url} nach, welche Modelle sein Workspace benutzen darf.',
+  '{name} does not accept this key: it is mistyped, deleted or expired. Make a new key at {url} and paste the whole of it.':
+    '{name} akzeptiert diesen Schlüssel nicht: Er ist vertippt, gelöscht oder abgelaufen. Lege unter {url} einen neuen an und füge ihn vollständig ein.',
+  '{name} knows this key, but its account has no credit left or has reached its spending limit. Add credit or raise the limit in your {account} account under Billing.':
+    '{name} kennt diesen Schlüssel, aber das Konto hat kein Guthaben mehr oder sein Ausgabenlimit erreicht. Lade in deinem Konto bei {account} unter „Billing“ Guthaben auf oder erhöhe das Limit.',
+  '{name} has trouble just now, so the key could not be checked. You need not do anything. A saved key is checked again by itself within minutes.':
+    '{name} hat gerade Schwierigkeiten, deshalb konnte der Schlüssel nicht geprüft werden. Du musst nichts tun: Ein gespeicherter Schlüssel wird binnen Minuten von selbst wieder geprüft.',
+  'The answer to our check was not one that we know from {name}, so nothing is known about the key. A saved key is checked again by itself within minutes. If this lasts, ask your administrator to check the address that is set for {again}.':
+    'Die Antwort auf unsere Prüfung war keine, die wir von {name} kennen, deshalb wissen wir nichts über den Schlüssel. Ein gespeicherter Schlüssel wird binnen Minuten von selbst wieder geprüft. Wenn es so bleibt, bitte deine Administration, die für {again} eingestellte Adresse zu prüfen.',
+  "This server could not reach {name}, so the key could not be checked. A saved key is checked again by itself within minutes. If this lasts, ask your administrator to check the server's network.":
+    'Dieser Server konnte {name} nicht erreichen, deshalb ist der Schlüssel nicht geprüft. Ein gespeicherter Schlüssel wird binnen Minuten von selbst wieder geprüft. Wenn es so bleibt, bitte deine Administration, das Netz des Servers zu prüfen.',
+  '{name} took too long to answer, so the key could not be checked. You need not do anything. A saved key is checked again by itself within minutes.':
+    '{name} hat zu lange nicht geantwortet, deshalb ist der Schlüssel nicht geprüft. Du musst nichts tun: Ein gespeicherter Schlüssel wird binnen Minuten von selbst wieder geprüft.',
+
+  // Keys
+  'This key cannot be opened. Enter it again.': 'Dieser Schlüssel lässt sich nicht öffnen. Gib ihn noch einmal ein.',
+  'There is no such key.': 'Diesen Schlüssel gibt es nicht (mehr). Lade die Seite neu.',
+  'This key was replaced or removed while it was being checked. Look again.':
+    'Dieser Schlüssel wurde ersetzt oder entfernt, während er geprüft wurde. Sieh noch einmal nach.',
+  'The database cannot be written at the moment. Nothing was saved; please try again.':
+    'Die Datenbank kann gerade nicht geschrieben werden. Nichts wurde gespeichert; bitte versuche es erneut.',
+  'The master key of this server has sealed as often as is safe. Nothing was saved; an administrator has to change it (keys rotate).':
+    'Der Hauptschlüssel dieses Servers hat so oft versiegelt, wie es sicher ist. Nichts wurde gespeichert; die Administration muss ihn wechseln (keys rotate).',
+  'Your own keys are part of the Premium and Lifetime plans. Nothing was saved or checked.':
+    'Eigene Schlüssel gehören zu den Tarifen Premium und Lifetime. Nichts wurde gespeichert oder geprüft.',
+  'You have had keys checked very often. Nothing was changed; try again in {n} minutes.':
+    'Du hast sehr oft Schlüssel prüfen lassen. Nichts wurde geändert; versuche es in {n} Minuten wieder.',
+  'You have had keys checked very often. Nothing was changed; try again in {n} seconds.':
+    'Du hast sehr oft Schlüssel prüfen lassen. Nichts wurde geändert; versuche es in {n} Sekunden wieder.',
+  'This is a gateway token of this server, not a key of {name}. Paste a key that you made at {url}.':
+    'Das ist ein Gateway-Token dieses Servers, kein Schlüssel von {name}. Füge einen Schlüssel ein, den du unter {url} angelegt hast.',
+  'This looks like a key of {other} ({otherFormat}), not of {name}. Choose {choice} as the provider, or paste a key of {same} ({format}).':
+    'Das sieht nach einem Schlüssel von {other} aus ({otherFormat}), nicht von {name}. Wähle {choice} als Anbieter, oder füge einen Schlüssel von {same} ein ({format}).',
+  'This does not look like a key of {name}: those begin as {format}. Copy the whole key from {url}.':
+    'Das sieht nicht nach einem Schlüssel von {name} aus: Die beginnen mit {format}. Kopiere den ganzen Schlüssel von {url}.',
+  'This cannot be used.': 'Das lässt sich nicht verwenden.',
+  'Paste the key as text.': 'Füge den Schlüssel als Text ein.',
+  'This is longer than any provider key: paste only the key.':
+    'Das ist länger als jeder Schlüssel eines Anbieters: Füge nur den Schlüssel ein.',
+  'This is too short for a key: paste the whole key (at least 16 characters).':
+    'Das ist zu kurz für einen Schlüssel: Füge den ganzen Schlüssel ein (mindestens 16 Zeichen).',
+  'This is longer than any provider key (at most 512 characters): paste only the key.':
+    'Das ist länger als jeder Schlüssel eines Anbieters (höchstens 512 Zeichen): Füge nur den Schlüssel ein.',
+  'A key has no spaces, line ends or special characters inside: copy it again, in one piece.':
+    'Ein Schlüssel enthält keine Leerzeichen, Zeilenenden oder Sonderzeichen: Kopiere ihn noch einmal, an einem Stück.',
+  'This is not the id of a key.': 'Das ist nicht die Kennung eines Schlüssels.',
+  'Unknown provider: use one of {ids}.': 'Unbekannter Anbieter: Wähle einen von {ids}.',
+
+  // Tokens
+  'There is no such token.': 'Dieses Token gibt es nicht (mehr). Lade die Seite neu.',
+  'Choose a moment in the future.': 'Wähle einen Zeitpunkt in der Zukunft.',
+  'Give the token a name.': 'Gib dem Token einen Namen.',
+  'Name at least one scope.': 'Nenne mindestens einen Bereich.',
+  'This is not the id of a token.': 'Das ist nicht die Kennung eines Tokens.',
+  'A token cannot do this. Sign in, or use a JWT of your own.': 'Ein Token kann das nicht. Melde dich an, oder benutze ein eigenes JWT.',
+
+  // Accounts
+  'There is no such account.': 'Dieses Konto gibt es nicht.',
+  'This server is set up already. Sign in.': 'Dieser Server ist schon eingerichtet. Melde dich an.',
+  'This set-up link does not work. Open the newest one that the console of the server printed.':
+    'Dieser Einrichtungslink funktioniert nicht. Öffne den neuesten, den der Server in seiner Konsole ausgegeben hat.',
+  'The set-up link is incomplete: open the whole link from the console.':
+    'Der Einrichtungslink ist unvollständig: Öffne den ganzen Link aus der Konsole.',
+  'There is already an account with this e-mail address.': 'Zu dieser E-Mail-Adresse gibt es schon ein Konto.',
+  'Only addresses at {domains} can sign up here.': 'Hier können sich nur Adressen von {domains} registrieren.',
+  'This server is not set up yet: open the link that its console prints.':
+    'Dieser Server ist noch nicht eingerichtet: Öffne den Link, den er in seiner Konsole ausgibt.',
+  'Sign in first.': 'Melde dich zuerst an.',
+  'Sign in first, or send a token: Authorization: Bearer <token>.': 'Melde dich zuerst an.',
+  'This token may only send AI requests. Make one with the scope "manage" for this.':
+    'Dieses Token darf nur KI-Anfragen stellen. Lege dafür eines mit dem Bereich „manage“ an.',
+  'Only an administrator can do this.': 'Das kann nur die Administration.',
+  'Too many attempts. Please try again later.': 'Zu viele Versuche. Bitte versuche es später wieder.',
+  'Too many requests. Please try again later.': 'Zu viele Anfragen. Bitte versuche es später wieder.',
+  'Too many people sign in right now. Please try again.': 'Gerade melden sich zu viele Leute an. Bitte versuche es erneut.',
+  'The e-mail address or the password is wrong.': 'Die E-Mail-Adresse oder das Passwort ist falsch.',
+  'This account is disabled. Ask an administrator of this server.': 'Dieses Konto ist gesperrt. Frag die Administration dieses Servers.',
+  'The current password is wrong.': 'Das jetzige Passwort ist falsch.',
+  'Enter an e-mail address such as ada@example.com.': 'Gib eine E-Mail-Adresse ein, zum Beispiel ada@example.com.',
+  'Enter a password.': 'Gib ein Passwort ein.',
+  'Enter the password.': 'Gib das Passwort ein.',
+  'Enter your name.': 'Gib deinen Namen ein.',
+  'Use at least 12 characters.': 'Verwende mindestens 12 Zeichen.',
+  'Use at most 128 characters.': 'Verwende höchstens 128 Zeichen.',
+  'At most 128 characters.': 'Höchstens 128 Zeichen.',
+  'Use at most 100 characters.': 'Verwende höchstens 100 Zeichen.',
+  'Use letters, digits and signs only: no line ends or control characters.':
+    'Verwende nur Buchstaben, Ziffern und Zeichen: keine Zeilenenden oder Steuerzeichen.',
+  'Use a language such as en or de-AT.': 'Verwende eine Sprache wie en oder de-AT.',
+  'Name what should change: name, timezone or locale.': 'Nenne, was sich ändern soll: Name, Zeitzone oder Sprache.',
+  'Name an IANA time zone, such as Europe/Berlin.': 'Nenne eine IANA-Zeitzone, zum Beispiel Europe/Berlin.',
+  'This is not the token of a session.': 'Das ist nicht das Token einer Sitzung.',
+
+  // Usage
+  'Give an ISO 8601 instant such as {example}.': 'Gib einen Zeitpunkt nach ISO 8601 an, zum Beispiel {example}.',
+  'It must be after from.': 'Das Ende muss nach dem Anfang liegen.',
+  'The range is at most {n} days.': 'Der Zeitraum ist höchstens {n} Tage lang.',
+  'By hour, the range is at most {n} days.': 'Nach Stunden ist der Zeitraum höchstens {n} Tage lang.',
+
+  // Any of them
+  'This request comes from another site.': 'Diese Anfrage kommt von einer anderen Website.',
+  'This request does not come from a page of this server.': 'Diese Anfrage kommt nicht von einer Seite dieses Servers.',
+  'This server is shutting down.': 'Dieser Server wird gerade beendet. Versuche es gleich noch einmal.',
+  'There is nothing here.': 'Hier gibt es nichts.',
+  'The input is not valid.': 'Die Eingabe ist nicht gültig.',
+  'The body is not valid JSON.': 'Die Anfrage ist kein gültiges JSON.',
+  'The body is not valid JSON of the expected shape.': 'Die Anfrage ist kein gültiges JSON der erwarteten Form.',
+  'The body is too large.': 'Die Anfrage ist zu groß.',
+  'Send plain application/json.': 'Sende einfaches application/json.',
+  'Send application/json.': 'Sende application/json.',
+  'There is no such procedure.': 'Diesen Aufruf gibt es nicht. Lade die Seite neu.',
+  'Queries are GET, mutations are POST.': 'Lesen geht mit GET, Ändern mit POST.',
+  'This call is not understood.': 'Dieser Aufruf wird nicht verstanden. Lade die Seite neu.',
+  'Unknown field: leave it out.': 'Unbekanntes Feld: Lass es weg.',
+  'It is not understood.': 'Das wird nicht verstanden.',
+  'The database cannot be used at the moment. Please try again.': 'Die Datenbank ist gerade nicht benutzbar. Bitte versuche es erneut.',
+  'Something went wrong on this server. Please try again; its log says more.':
+    'Auf diesem Server ist etwas schiefgegangen. Bitte versuche es erneut; sein Protokoll sagt mehr.',
+};

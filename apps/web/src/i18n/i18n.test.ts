@@ -1,0 +1,35 @@
+import { beforeAll, expect, test, vi } from 'vitest';
+import { formatCount, formatUsd } from '../format.ts';
+import { fromServer, list, plural, preferredLanguage, setLanguage, t } from './i18n.ts';
+
+vi.stubGlobal('document', { documentElement: {} });
+beforeAll(() => setLanguage('de'));
+
+test('what differs in a sentence of the server stays as it was', () => {
+  expect(fromServer('Only addresses at a.example, b.example can sign up here.')).toBe(
+    'Hier können sich nur Adressen von a.example, b.example registrieren.',
+  );
+  expect(fromServer('name: Give the token a name.')).toBe('Gib dem Token einen Namen.');
+  expect(fromServer('A sentence that nobody knows.')).toBe('A sentence that nobody knows.');
+});
+
+test('numbers, money and plurals follow the language', async () => {
+  expect(formatCount(1234567)).toBe('1.234.567');
+  expect(formatUsd(12.5)).toMatch(/^12,50\s\$$/);
+  expect(plural('usage.unpriced', 1)).toBe('1 Anfrage mit unbekanntem Preis');
+  expect(plural('usage.unpriced', 1200)).toBe('1.200 Anfragen mit unbekanntem Preis');
+  expect(list('keys.steps.unverified', { name: 'OpenAI' })).toEqual(['„Schlüssel testen“ fragt OpenAI sofort.']);
+  await setLanguage('en');
+  expect(plural('usage.unpriced', 1200)).toBe('1,200 requests of unknown price');
+  expect(t('keys.removed', { name: 'OpenAI' })).toBe('Your OpenAI key was removed from this server.');
+  await setLanguage('de');
+});
+
+test.each([
+  [['de-AT', 'en'], 'de'],
+  [['fr', 'en-GB', 'de'], 'en'],
+  [['fr'], 'en'],
+  [[], 'en'],
+])('a browser that asks for %j gets %s', (tags, expected) => {
+  expect(preferredLanguage(tags)).toBe(expected);
+});
