@@ -16,6 +16,7 @@ import { and, eq, gte, inArray, isNotNull } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
+import { createRequestLists } from './meter-requests.ts';
 import { prepareStatements, type Statements } from './meter-statements.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Usage } from './providers/provider.ts';
@@ -148,7 +149,8 @@ export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) 
       return rows.map((row) => ({ userId: row.userId, at: Number(row.at) }));
     },
 
-    ...createReports({ db, clock }),
+    ...createReports({ db, clock, price }),
+    ...createRequestLists({ db }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { LimitsView, UsageQuery, UsageReport } from '@synthstack/core';
+import { LimitsView, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from '@synthstack/core';
 import { router, userProcedure } from './trpc.ts';
 
 export const usage = router({
@@ -7,6 +7,12 @@ export const usage = router({
     .input(UsageQuery)
     .output(UsageReport)
     .query(({ ctx, input }) => ctx.app.meter.report(ctx.caller.userId, input)),
+
+  requests: userProcedure
+    .meta({ rest: 'GET /api/v1/api-keys/usage/requests', summary: 'Single requests of a range, newest first, a page at a time' })
+    .input(UsageRequestsQuery)
+    .output(UsageRequests)
+    .query(({ ctx, input }) => ctx.app.meter.requests(ctx.caller.userId, input)),
 
   limits: userProcedure
     .meta({ rest: 'GET /api/v1/limits', summary: "What is left of the platform's keys for you" })
