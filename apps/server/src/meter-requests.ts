@@ -8,9 +8,12 @@ import type { Db } from '@synthstack/core/db';
 import { and, asc, desc, eq, gte, isNotNull, isNull, lt, ne, or, type SQL, sql } from 'drizzle-orm';
 import { idAt, requestIdOf, startOf } from './meter.ts';
 
-/** Rows that one statement looks at, and windows that one call does. */
-const windowRows = 1_000;
-const mostWindows = 20;
+interface ListParts {
+  db: Db;
+  /** Rows that one statement looks at, and windows that one call does. */
+  windowRows?: number;
+  mostWindows?: number;
+}
 
 type Row = Db['tables']['request']['$inferSelect'];
 interface Found {
@@ -20,7 +23,7 @@ interface Found {
 }
 type Filters = Pick<UsageExport, 'provider' | 'model' | 'keySource' | 'outcome'>;
 
-export function createRequestLists({ db }: { db: Db }) {
+export function createRequestLists({ db, windowRows = 1_000, mostWindows = 20 }: ListParts) {
   const { request, gatewayToken, providerKey } = db.tables;
 
   const isOk = and(eq(request.state, 'done'), gte(request.status, 200), lt(request.status, 300));
@@ -74,7 +77,7 @@ export function createRequestLists({ db }: { db: Db }) {
       .limit(limit);
 
   return {
-    /** A page of the list. Looks at 20,000 rows at most. */
+    /** A page of the list. Looks at so many windows at most, and says how far that was. */
     async requests(userId: string, query: UsageRequestsQuery): Promise<UsageRequests> {
       const filter = wanted(query);
       const from = idAt(Date.parse(query.from));
