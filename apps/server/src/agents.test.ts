@@ -1,7 +1,7 @@
 import { type AnswerEvent, providerIds } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { type TestApp, testApp } from '../test/app.ts';
-import { all, ask, call, conversation, listen, post, say, summed } from '../test/chat.ts';
+import { all, ask, call, conversation, listen, post, say, summed, wholeOf } from '../test/chat.ts';
 
 interface Sent {
   model: string;
@@ -252,6 +252,21 @@ test('five answers of a person may be under way, and one in a conversation', asy
   for (const gate of gates) gate.open();
   await app.app.agents.idle();
   expect((await ask(app, ada, { content: 'six' })).conversationId).not.toBeNull();
+});
+
+test('sixty questions a minute are written down, also where none can be answered', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  const ada = await app.person({ tier: 'community' });
+  const last: string[] = [];
+  for (let i = 0; i < 61; i += 1) {
+    const res = await post(app, ada, `${i}`);
+    last.push(res.status === 200 ? ((await wholeOf(res)).last.type as string) : await codeOf(res));
+  }
+  expect(last.filter((one) => one === 'done')).toHaveLength(10);
+  expect(last.at(-1)).toBe('limit_reached');
+  expect(await app.app.db.orm.select().from(app.app.db.tables.conversation)).toHaveLength(60);
+  app.clock.advance(60_000);
+  expect((await say(app, ada, 'again')).last.type).toBe('done');
 });
 
 test('an answer that the model had to break off at its limit says so', async () => {
