@@ -13,7 +13,7 @@ import {
 } from '@synthstack/core';
 import { atomically, type Db, must, type Statement, type Tables } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
-import { and, asc, count, desc, eq, gte, inArray, lt, ne, or, type SQL } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gte, inArray, lt, ne, notInArray, or, type SQL } from 'drizzle-orm';
 import { type DataKey, newDataKey, openDataKey } from './conversations-sealing.ts';
 import type { Clock } from './ports/clock.ts';
 
@@ -322,15 +322,13 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
       ]);
     },
 
-    /** Marks the answers that processes left open when they died. @returns how many */
-    async settleDead(bootIds: readonly string[]): Promise<number> {
-      if (bootIds.length === 0) return 0;
-      const [result] = await atomically(db, (tx) => [
-        tx
-          .update(message)
-          .set({ state: 'failed', errorCode: 'interrupted', bootId: null })
-          .where(and(eq(message.state, 'open'), inArray(message.bootId, [...bootIds]))),
-      ]);
+    /** Marks the answers that processes left open which are no more. @returns how many */
+    async settleDead(): Promise<number> {
+      const { boot } = db.tables;
+      const left = and(eq(message.state, 'open'), notInArray(message.bootId, db.orm.select({ id: boot.id }).from(boot)));
+      if ((await db.orm.select({ id: message.id }).from(message).where(left).limit(1)).length === 0) return 0;
+      const failed = { state: 'failed', errorCode: 'interrupted', bootId: null } as const;
+      const [result] = await atomically(db, (tx) => [tx.update(message).set(failed).where(left)]);
       return result?.changes ?? 0;
     },
   };
