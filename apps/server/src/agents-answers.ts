@@ -180,6 +180,8 @@ export function createAnswers({ clock, session }: AnswersParts) {
       for (const answer of open) if (answer.userId === userId && answer.conversationId !== null) answer.callOff('stopped');
     },
 
+    /** How many listen. */
+    listeners: (): number => listeners.size,
     /** How many are under way to which nobody listens. */
     unheard: (): number => [...open].filter((answer) => listenersOf(answer) === 0).length,
 

@@ -52,6 +52,24 @@ test.each(['tRPC', 'REST'])('whoever comes again over %s gets what came after th
   expect(await rest(listen(app, ada, answerId, whole.at(-1)?.id))).toEqual([]);
 });
 
+test('a client that leaves while its question is written down leaves no listener, and the answer is made', async () => {
+  await using app = await testApp({ commitDelayMs: 30 });
+  const ada = await app.person({ keys: { openai: { tokens: 3_000 } } });
+  for (const waitMs of [0, 5, 20, 60]) {
+    const leaving = new AbortController();
+    const asked = app.fetch(ada, '/api/v1/agents/general/messages', { json: { content: 'hello' }, signal: leaving.signal });
+    setTimeout(() => leaving.abort(), waitMs);
+    await asked.then((res) => res.text()).catch(() => undefined);
+    app.clock.advance(2_000);
+  }
+  // Whatever had reached the server goes on by itself, and to its end.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await app.app.agents.idle();
+  while (app.app.agents.listeners() > 0) await new Promise(setImmediate);
+  const { conversations } = await call<{ conversations: { id: string }[] }>(app, ada, 'conversations.list', {});
+  for (const { id } of conversations) expect((await conversation(app, ada, id)).messages[1]).toMatchObject({ state: 'done' });
+});
+
 test('an answer can be followed by several, and by none, and is forgotten five minutes after its end', async () => {
   await using app = await testApp();
   const [ada, eve] = [await app.person({ keys: { openai: { tokens: 50 } } }), await app.person()];

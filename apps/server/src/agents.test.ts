@@ -83,6 +83,17 @@ test('a conversation goes on with what was said, and may change agent, provider 
   expect((await conversation(app, ada, conversationId)).messages).toHaveLength(8);
 });
 
+test.each(providerIds)('%s sees the key of whoever asks, and none of what the SDK was set up with', async (id) => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { [id]: 'good' } });
+  await say(app, ada, 'hello');
+  const seen = app.provider.requests.at(-1);
+  expect(seen?.key).toBe(ada.secrets[id]);
+  const headers = JSON.stringify(seen?.rawHeaders);
+  for (const other of ['"none"', 'Bearer none', 'gateway.invalid', ada.token, 'openai-organization', 'openai-project'])
+    expect(headers).not.toContain(other);
+});
+
 test('a temperature goes to models that take it, and to no other', async () => {
   await using app = await testApp();
   const ada = await app.person({ keys: { openai: 'good', anthropic: 'good' } });

@@ -60,8 +60,10 @@ export interface Beginning {
   /** null: it is there already. */
   question: Question | null;
   answer: { id: string; model: string; droppedTurns: number; bootId: string };
-  /** The position from which on all that is there goes; it is also the first one that is written. */
+  /** The first position that is written. */
   at: number;
+  /** All that is there from that position on goes; else nothing may be there. */
+  replaces: boolean;
 }
 
 /** What became of an answer. */
@@ -263,10 +265,10 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
 
     /**
      * Writes a question and a place for its answer.
-     * @throws AppError `conflict`: another answer is under way there; `not_found`: it was deleted meanwhile; `storage_unavailable`
+     * @throws AppError `conflict`: another answer is under way there, it was written to since it was read, or deleted; `storage_unavailable`
      */
     async begin(beginning: Beginning): Promise<Kept> {
-      const { userId, agent, provider, model, question, answer, at } = beginning;
+      const { userId, agent, provider, model, question, answer, at, replaces } = beginning;
       const now = new Date(clock.now());
       const [kept, counted] = beginning.kept ? [beginning.kept, []] : await newConversation(beginning, now);
       const { row, key } = kept;
@@ -274,10 +276,17 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
       await atomically(db, (tx) => [
         ...counted,
         beginning.kept
-          ? must(tx.update(conversation).set({ agent, provider, model, updatedAt: now }).where(mine(userId, row.id)))
+          ? must(
+              tx
+                .update(conversation)
+                .set({ agent, provider, model, updatedAt: now })
+                .where(and(mine(userId, row.id), eq(conversation.updatedAt, row.updatedAt))),
+            )
           : tx.insert(conversation).values(row),
         // One that is being written stays, and its place is taken: so of two questions at once one is refused.
-        tx.delete(message).where(and(eq(message.conversationId, row.id), gte(message.position, at), ne(message.state, 'open'))),
+        ...(replaces
+          ? [tx.delete(message).where(and(eq(message.conversationId, row.id), gte(message.position, at), ne(message.state, 'open')))]
+          : []),
         ...(question
           ? [
               tx.insert(message).values({
@@ -378,4 +387,4 @@ function titleFor(content: string): string {
 
 const notFound = () => new AppError('not_found', 'There is no such conversation.');
 const busy = (cause: AppError) =>
-  new AppError('conflict', 'An answer is under way in this conversation, or it was deleted. Wait for it, or stop it first.', { cause });
+  new AppError('conflict', 'This conversation has changed meanwhile, or an answer is under way in it. Load it again.', { cause });
