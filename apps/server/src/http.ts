@@ -80,6 +80,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     return {
       app,
       address: addressOf(req),
+      userAgent: req.headers['user-agent'] ?? '',
       identify: () => {
         identified ??= identify(req);
         return identified;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { Credentials, Email, Me, Password, SetUp } from './accounts.ts';
+import { Credentials, Email, Me, Password, SetUp, UpdateMe } from './accounts.ts';
 import { KeyRef, KeySwitches, KeyText, KeyView, keyStatuses, ProviderId, TypedKey, Verdict } from './keys.ts';
 import { LimitsView, PlanView, TierSchema } from './plans.ts';
 import { NewToken, TokenRef, TokenView } from './tokens.ts';
@@ -221,8 +221,28 @@ test('signing in takes any password that there may be, so an old short one still
 });
 
 test('who one is does not tell more than the page needs', () => {
-  const user = { id: 'u1', email: 'ada@example.com', name: 'Ada', isAdmin: false };
+  const user = { id: 'u1', email: 'ada@example.com', name: 'Ada', isAdmin: false, timezone: null, locale: 'de' };
   expect(Me.parse({ ...user, passwordHash: 'x', twoFactorSecret: 'y' })).toEqual(user);
+});
+
+test.each([
+  ['nothing', {}, { '': ['Name what should change: name, timezone or locale.'] }],
+  ['a blank name', { name: ' ' }, { name: ['Enter your name.'] }],
+  ['a name of two lines', { name: 'a\nb' }, { name: [expect.stringContaining('no line ends')] }],
+  ['a name with NUL', { name: 'a\0b' }, { name: [expect.stringContaining('no line ends')] }],
+  ['a zone that is nowhere', { timezone: 'Mars/Olympus' }, { timezone: [expect.stringContaining('Europe/Berlin')] }],
+  ['an odd language', { locale: '../x' }, { locale: ['Use a language such as en or de-AT.'] }],
+  ['a role', { name: 'Eve', role: 'admin' }, { '': [expect.stringContaining('role')] }],
+  ['an address', { name: 'Eve', email: 'root@example.com' }, { '': [expect.stringContaining('email')] }],
+])('a change of oneself is refused: %s', (_what, changes, expected) => {
+  expect(refusals(UpdateMe, changes)).toEqual(expected);
+});
+
+test('a change of oneself is tidied up, and null means as the browser', () => {
+  expect(UpdateMe.parse({ name: ' Ada ', timezone: 'Europe/Berlin', locale: 'de-AT' })).toEqual({
+    ...{ name: 'Ada', timezone: 'Europe/Berlin', locale: 'de-AT' },
+  });
+  expect(UpdateMe.parse({ timezone: null, locale: null })).toEqual({ timezone: null, locale: null });
 });
 
 test('a token is for the gateway unless it says otherwise', () => {
