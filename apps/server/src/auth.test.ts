@@ -242,7 +242,13 @@ test('a session ends by signing out, by its age, and everywhere by a new passwor
   const changed = { currentPassword: password, newPassword: 'a brand new password', revokeOtherSessions: false };
   // The other page is one of them, and the JWT's session another.
   await stage.auth.signIn(ada.email, password);
-  expect((await page.post('/change-password', changed)).body).toMatchObject({ ended: 2 });
+  expect((await page.post('/change-password', changed, { 'user-agent': 'Firefox' })).body).toMatchObject({ ended: 2 });
+  const renewed = await stage.auth.sessionOf(page.headers);
+  if (!renewed) throw new Error('The page stays signed in.');
+  expect(await stage.auth.sessions.list(renewed)).toMatchObject({
+    total: 1,
+    sessions: [{ current: true, address: '127.0.0.1', userAgent: 'Firefox' }],
+  });
   expect(await stage.auth.sessionOf(other.headers)).toBeNull();
   expect(await stage.auth.sessionOf(page.headers)).toMatchObject({ userId: ada.userId });
   await expect(stage.auth.signIn(ada.email, password)).rejects.toMatchObject({ code: 'unauthenticated' });

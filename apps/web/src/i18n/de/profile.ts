@@ -11,7 +11,7 @@ export const profile: Messages['profile'] = {
     emailMeans: 'Mit dieser Adresse meldest du dich an.',
   },
   display: {
-    title: 'Sprache und Darstellung',
+    title: 'Sprache, Zeit und Darstellung',
     kept: 'Sprache und Zeitzone gehören zu deinem Konto; ein Browser, in dem du eine andere Sprache gewählt hast, behält diese. Die Darstellung gilt nur für diesen Browser.',
     onlyHere: 'Dieser Browser merkt sich die Sprache, dein Konto konnte es nicht: {reason}',
   },

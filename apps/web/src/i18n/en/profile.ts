@@ -10,7 +10,7 @@ export const profile = {
     emailMeans: 'You sign in with this address.',
   },
   display: {
-    title: 'Language and appearance',
+    title: 'Language, time and appearance',
     kept: 'Language and time zone belong to your account; a browser in which you chose another language keeps that one. The appearance is for this browser alone.',
     onlyHere: 'This browser keeps the language, but your account could not: {reason}',
   },
