@@ -6,12 +6,10 @@ export const profile: Messages['profile'] = {
   saved: 'Gespeichert',
   person: {
     title: 'Profil',
-    name: 'Dein Name',
-    email: 'E-Mail',
     emailMeans: 'Mit dieser Adresse meldest du dich an.',
   },
   display: {
-    title: 'Sprache, Zeit und Darstellung',
+    title: 'Sprache und Darstellung',
     kept: 'Sprache und Zeitzone gehören zu deinem Konto; ein Browser, in dem du eine andere Sprache gewählt hast, behält diese. Die Darstellung gilt nur für diesen Browser.',
     onlyHere: 'Dieser Browser merkt sich die Sprache, dein Konto konnte es nicht: {reason}',
   },
@@ -24,10 +22,9 @@ export const profile: Messages['profile'] = {
   password: {
     title: 'Passwort',
     lead: 'Ein neues Passwort meldet dich überall ab, nur hier nicht. Zugangstokens gelten weiter: Du widerrufst sie auf ihrer eigenen Seite.',
-    current: 'Aktuelles Passwort',
+    current: 'Jetziges Passwort',
     fresh: 'Neues Passwort',
-    hint: 'Mindestens 12 Zeichen. Ein paar Wörter hintereinander merkt man sich leicht.',
-    noCurrent: 'Gib dein aktuelles Passwort ein.',
+    noCurrent: 'Gib dein jetziges Passwort ein.',
     submit: 'Passwort ändern',
     done: 'Dein Passwort ist geändert.',
     ended: 'Es gab keine andere Sitzung. | {n} andere Sitzung wurde beendet. | {n} andere Sitzungen wurden beendet.',

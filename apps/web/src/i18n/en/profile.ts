@@ -5,12 +5,10 @@ export const profile = {
   saved: 'Saved',
   person: {
     title: 'Profile',
-    name: 'Your name',
-    email: 'E-mail',
     emailMeans: 'You sign in with this address.',
   },
   display: {
-    title: 'Language, time and appearance',
+    title: 'Language and appearance',
     kept: 'Language and time zone belong to your account; a browser in which you chose another language keeps that one. The appearance is for this browser alone.',
     onlyHere: 'This browser keeps the language, but your account could not: {reason}',
   },
@@ -25,7 +23,6 @@ export const profile = {
     lead: 'A new password signs you out everywhere but here. Access tokens go on working: revoke those on their own page.',
     current: 'Current password',
     fresh: 'New password',
-    hint: 'At least 12 characters. A few words in a row are easy to remember.',
     noCurrent: 'Enter your current password.',
     submit: 'Change password',
     done: 'Your password is changed.',
