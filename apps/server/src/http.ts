@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { AppError, toAppError, UsageRange } from '@synthstack/core';
+import { AppError, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
@@ -41,6 +41,14 @@ const securityHeaders = {
   'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
+
+/** Until there is room again, or nobody to write to. Leaves no listener behind: an export waits a thousand times. */
+async function drained(res: ServerResponse): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  res.on('drain', resolve).on('close', resolve);
+  await promise;
+  res.off('drain', resolve).off('close', resolve);
+}
 
 /** Hardly a client sends its next request before it has its answer. */
 const mostPipelined = 16;
@@ -90,16 +98,16 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
 
   async function sendCsv(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const caller = admit(await identify(req));
-    const range = UsageRange.safeParse(readQuery(UsageRange, target));
-    if (!range.success) throw inputError(range.error);
+    const query = UsageExport.safeParse(readQuery(UsageExport, target));
+    if (!query.success) throw inputError(query.error);
     res.writeHead(200, {
       'content-type': 'text/csv; charset=utf-8',
       'content-disposition': 'attachment; filename="usage.csv"',
       'cache-control': 'no-store',
     });
-    for await (const part of app.meter.exportCsv(caller.userId, range.data)) {
+    for await (const part of app.meter.exportCsv(caller.userId, query.data)) {
       if (res.destroyed) return;
-      if (!res.write(part)) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+      if (!res.write(part)) await drained(res);
     }
     res.end();
   }
