@@ -21,7 +21,8 @@ export async function lookAt(page: Page, name: string): Promise<void> {
       await settled(page);
       await page.screenshot({ path: join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
       expect(await stickingOut(page), where).toEqual([]);
-      expect(await violations(page), where).toEqual([]);
+      // axe is slow: both themes and both sizes are each looked at once.
+      if ((size === 'phone') === (colorScheme === 'light')) expect(await violations(page), where).toEqual([]);
     }
   }
   await lookInGerman(page, name);
