@@ -1,17 +1,18 @@
-import { useQueryCache } from '@pinia/colada';
+import { type EntryKey, useQueryCache } from '@pinia/colada';
 import type { AppRouter } from '@synthstack/server/router';
 import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { onMounted, onScopeDispose } from 'vue';
-import { usageKey } from './useUsage.ts';
 
 const firstWaitMs = 1_000;
 const longestWaitMs = 60_000;
 
 /**
- * Keeps what is shown of the usage up to date: the server tells when it has changed. While the tab is in the background nothing is
- * listened to. A connection that breaks is opened again by the browser. Whenever one opens, all is asked once: nobody knows what was missed.
+ * Keeps up to date what the person's own requests change: the server tells when one began or ended. While the tab is in the background
+ * nothing is listened to. A connection that breaks is opened again by the browser. Whenever one opens, all is asked once: nobody knows what
+ * was missed.
+ * @param keys  of the queries that are asked again
  */
-export function useUsageLive(): void {
+export function useUsageLive(keys: readonly EntryKey[]): void {
   // Of its own, so that the pages that do not listen need not know how.
   const client = createTRPCClient<AppRouter>({ links: [httpSubscriptionLink({ url: '/trpc' })] });
   const cache = useQueryCache();
@@ -27,7 +28,7 @@ export function useUsageLive(): void {
     again = refreshing;
     if (refreshing) return;
     refreshing = true;
-    await cache.invalidateQueries({ key: usageKey }).catch(() => undefined);
+    await Promise.all(keys.map((key) => cache.invalidateQueries({ key }))).catch(() => undefined);
     refreshing = false;
     if (again) await refresh();
   }
