@@ -16,7 +16,8 @@ const countNames = [
 
 export type Statements = ReturnType<typeof prepareStatements>;
 
-const sumNames = [
+/** In the order in which the meter tells the amounts. */
+export const sumNames = [
   'requests',
   'inputTokens',
   'cachedInputTokens',

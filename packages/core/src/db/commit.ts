@@ -18,6 +18,20 @@ export interface Statement {
   adds?: readonly number[];
 }
 
+/**
+ * What a list adds to rows that many lists add to, told as numbers: of a batch's addends to the same place one remains, and only that is
+ * written out as statements (sums.ts).
+ */
+export interface Addend {
+  place: string;
+  amounts: readonly number[];
+  /** Statements that only add (`adds`). */
+  statements(amounts: readonly number[]): readonly Statement[];
+}
+
+/** What belongs together: all of it happens, or nothing. The results are those of the statements that do not only add. */
+export type List = readonly (Statement | Addend)[];
+
 export interface Result {
   /** Rows changed. */
   changes: number;
@@ -39,7 +53,7 @@ export interface Ticket {
   /** Resolves when it is on disk. @throws AppError `conflict`: a `must` or a constraint was not met; `storage_unavailable` */
   landed: Promise<Result[]>;
   /** Puts another list in its place, unless it has left already. @returns whether it did */
-  replace(list: readonly Statement[]): boolean;
+  replace(list: List): boolean;
 }
 
 const maxLists = 512;
@@ -80,7 +94,7 @@ export function createGroupCommit(runBatch: RunBatch) {
     }
   }
 
-  function enqueue(list: readonly Statement[]): Waiting {
+  function enqueue(list: List): Waiting {
     const one = new Waiting(list);
     waiting.push(one);
     running ??= drain();
@@ -89,8 +103,8 @@ export function createGroupCommit(runBatch: RunBatch) {
 
   return {
     /** @returns once the list is on disk. @throws AppError `conflict`: a `must` or a constraint was not met; `storage_unavailable` */
-    commit: (list: readonly Statement[]): Promise<Result[]> => enqueue(list).landed,
-    enqueue: (list: readonly Statement[]): Ticket => enqueue(list),
+    commit: (list: List): Promise<Result[]> => enqueue(list).landed,
+    enqueue: (list: List): Ticket => enqueue(list),
     /** How many batches have landed: as long as it stands still, this process has changed nothing. */
     landed: () => landed,
     /** Resolves when all that was handed in so far has landed or failed. */
@@ -101,13 +115,13 @@ export function createGroupCommit(runBatch: RunBatch) {
 }
 
 class Waiting implements Ticket {
-  list: readonly Statement[];
+  list: List;
   hasLeft = false;
   readonly landed: Promise<Result[]>;
   resolve!: (results: Result[]) => void;
   reject!: (error: AppError) => void;
 
-  constructor(list: readonly Statement[]) {
+  constructor(list: List) {
     this.list = list;
     this.landed = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -115,7 +129,7 @@ class Waiting implements Ticket {
     });
   }
 
-  replace(list: readonly Statement[]): boolean {
+  replace(list: List): boolean {
     if (this.hasLeft) return false;
     this.list = list;
     return true;

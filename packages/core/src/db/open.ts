@@ -7,7 +7,7 @@ import { drizzle as drizzlePg } from 'drizzle-orm/pg-proxy';
 import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
 import { AppError } from '../errors.ts';
 import type { Dialect } from './columns.ts';
-import { createGroupCommit, type Result, type Statement, storageError, type Ticket } from './commit.ts';
+import { createGroupCommit, type List, type Result, type Statement, storageError, type Ticket } from './commit.ts';
 import type { Engine } from './engine.ts';
 import { migrate } from './migrate.ts';
 import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
@@ -15,7 +15,7 @@ import { schema, type Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type { Dialect } from './columns.ts';
-export type { Result, Statement, Ticket } from './commit.ts';
+export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
 export type { PgConnection } from './postgres.ts';
 export type { RequestState, Tables } from './schema.ts';
 
@@ -39,9 +39,9 @@ export interface Db {
   /** SHA-256 of a text expression in hex, computed inside the statement. */
   sha256(text: SQL): SQL<string>;
   /** Hands the list to the group commit; see `atomically`. */
-  commit(list: readonly Statement[]): Promise<Result[]>;
+  commit(list: List): Promise<Result[]>;
   /** The same, for whoever may have another list to put in its place before it leaves. */
-  enqueue(list: readonly Statement[]): Ticket;
+  enqueue(list: List): Ticket;
   /** Removes what was deleted from the files too. */
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
@@ -202,7 +202,7 @@ function cannotOpen(cause: unknown): AppError {
 }
 
 /** Drizzle over the engine: what reads is read at once, what writes goes through the group commit as a list of one. */
-function createOrm(engine: Engine, commit: (list: readonly Statement[]) => Promise<Result[]>): Orm {
+function createOrm(engine: Engine, commit: (list: List) => Promise<Result[]>): Orm {
   async function run(text: string, params: unknown[]): Promise<unknown[][]> {
     try {
       if (engine.reads(text)) return await engine.read(text, params);
