@@ -2,7 +2,7 @@
  * The database's door. Reads are drizzle's, writes go through the group commit, and nobody outside this folder knows which
  * engine answers. `atomically` takes statements only: a function that waited between two of them could not be undone.
  */
-import { is, Param, Placeholder, type SQL, sql } from 'drizzle-orm';
+import { type Column, is, Param, Placeholder, type SQL, sql } from 'drizzle-orm';
 import { drizzle as drizzlePg } from 'drizzle-orm/pg-proxy';
 import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
 import { AppError } from '../errors.ts';
@@ -127,13 +127,34 @@ export function prepared<Values extends Record<string, unknown>>(
   return adds.length > 0 ? (values) => ({ sql: text, params: fill(values), adds }) : (values) => ({ sql: text, params: fill(values) });
 }
 
+/** A select from one table, as drizzle builds it, with what it tells of its columns. */
+type Find<Row> = { toSQL(): { sql: string; params: unknown[] }; _: { selectedFields: Record<string, unknown>; result: Row[] } };
+
 /**
- * A query by one value, built once: drizzle takes some 50 microseconds to build one anew.
+ * A query by one value, built once and read by hand: drizzle takes some 50 microseconds to build one anew, and 10 to run one that is
+ * built. @throws AppError `storage_unavailable`
  * @param build  gets a placeholder in the place of the value
  */
-export function prepareFind<Row>(build: (value: Placeholder) => { prepare(): { execute(values: { value: string }): Promise<Row[]> } }) {
-  const query = build(sql.placeholder('value')).prepare();
-  return (value: string): Promise<Row[]> => query.execute({ value });
+export function prepareFind<Row>(db: Pick<Db, 'read'>, build: (value: Placeholder) => Find<Row>): (value: string) => Promise<Row[]> {
+  const query = build(sql.placeholder('value'));
+  const make = prepared<{ value: string }>(query);
+  const columns = Object.entries(query._.selectedFields as Record<string, Column>);
+  const toRow = (values: readonly unknown[]): Row => {
+    const row: Record<string, unknown> = {};
+    let i = 0;
+    for (const [name, column] of columns) {
+      const value = values[i++];
+      row[name] = value === null ? null : column.mapFromDriverValue(value);
+    }
+    return row as Row;
+  };
+  return async (value) => {
+    try {
+      return (await db.read(make({ value }))).map(toRow);
+    } catch (cause) {
+      throw storageError(cause);
+    }
+  };
 }
 
 function nameOf(param: unknown): string | null {
