@@ -2,6 +2,7 @@
  * The group commit: many writes, one fsync. Lists of statements wait while a batch is on its way to the disk and leave
  * together when it has landed, so the busier the server, the more lists share a commit; no timer is involved.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { type Batch, batchOf } from './sums.ts';
 
@@ -64,9 +65,9 @@ export function createGroupCommit(runBatch: RunBatch) {
   let landed = 0;
 
   async function drain(): Promise<void> {
-    // The rest of this turn first: what one burst of requests writes leaves in one batch.
-    await Promise.resolve();
     while (waiting.length > 0) {
+      // The rest of this turn of the event loop first: what all sockets that were ready have brought leaves in one batch.
+      await nextTurn();
       const batch = waiting.length > maxLists ? waiting.slice(0, maxLists) : waiting;
       waiting = waiting.length > maxLists ? waiting.slice(maxLists) : [];
       try {
