@@ -73,8 +73,8 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       note(asked, json);
       refuseOthersModel(matched, json.model);
     }
-    const { id, target, said, requestId } = asked;
-    const outlet = new HttpOutlet(res, { said, clock, stallMs, requestId, anthropic: provider.errorShape === 'anthropic' });
+    const { id, target, requestId } = asked;
+    const outlet = new HttpOutlet(res, { asked, clock, stallMs, requestId, anthropic: provider.errorShape === 'anthropic' });
     const settled = (row: Settled) => {
       asked.settled = row;
     };
@@ -97,7 +97,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       const id = meter.newId();
       const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
       const startedAt = performance.now();
-      const asked: Asked = { id, requestId: requestIdOf(id), target, matched, said: {}, model: null, streamed: false, settled: null };
+      const asked: Asked = { id, requestId: requestIdOf(id), target, matched, said: [], model: null, streamed: false, settled: null };
       let error: AppError | null = null;
       metrics.began();
       try {
@@ -106,7 +106,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
         error = toAppError(thrown);
         if (error.code === 'internal' || error.code === 'storage_unavailable')
           log.error({ requestId: asked.requestId }, error.message, error.cause);
-        Object.assign(asked.said, error.headers);
+        asked.said = Object.entries(error.headers ?? {}).flat();
         sendError(req, res, error, asked);
       } finally {
         end(res, asked, error, performance.now() - startedAt);
