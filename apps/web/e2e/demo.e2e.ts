@@ -2,7 +2,7 @@
 import { type Browser, chromium } from 'playwright-core';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { type Demo, startDemo } from './demo-process.ts';
-import { lookAt } from './look.ts';
+import { lookAt, pictureForReadme } from './look.ts';
 import { openVisitor } from './stage.ts';
 
 let demo: Demo;
@@ -31,11 +31,15 @@ test.for([
   await page.getByRole('region', { name: 'OpenAI', exact: true }).getByText(openai, { exact: true }).waitFor();
   await page.getByRole('region', { name: 'Anthropic', exact: true }).getByText(anthropic, { exact: true }).waitFor();
   await page.getByRole('complementary', { name: 'Demo' }).waitFor();
+  if (name === 'ada') await pictureForReadme(page, 'keys');
   await lookAt(page, `demo-${name}-keys`);
   await page.goto('/settings/api-keys/usage');
   await page.getByRole('heading', { name: 'By day' }).waitFor();
   await page.getByRole('complementary', { name: 'Demo' }).waitFor();
-  if (name === 'ada') await lookAt(page, 'demo-ada-usage');
+  if (name === 'ada') {
+    await pictureForReadme(page, 'usage');
+    await lookAt(page, 'demo-ada-usage');
+  }
   expect(complaints()).toEqual([]);
   await context.close();
 });

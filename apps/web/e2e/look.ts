@@ -28,6 +28,15 @@ export async function lookAt(page: Page, name: string): Promise<void> {
   await lookInGerman(page, name);
 }
 
+/** What the README shows, for docs/pictures: copied there by hand when the pages have changed. */
+export async function pictureForReadme(page: Page, name: string): Promise<void> {
+  mkdirSync(join(pictures, 'readme'), { recursive: true });
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 1180, height: 960 });
+  await settled(page);
+  await page.screenshot({ path: join(pictures, `readme/${name}.png`) });
+}
+
 /** German words are longer: on a phone they are the first to stick out. The page learns of the choice as from another tab. */
 async function lookInGerman(page: Page, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: 'light' });
