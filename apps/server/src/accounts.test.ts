@@ -30,7 +30,8 @@ test('the link that the console prints makes the first administrator, once', asy
   expect(stored).toMatchObject([{ key: 'setup_token', value: hash('sha256', token) }]);
 
   const { userId } = await accounts.setUp({ token, ...root });
-  expect(await accounts.me(userId)).toEqual({ id: userId, email: 'root@example.com', name: 'Root', isAdmin: true });
+  const asBrowser = { timezone: null, locale: null };
+  expect(await accounts.me(userId)).toEqual({ id: userId, email: 'root@example.com', name: 'Root', isAdmin: true, ...asBrowser });
   expect(await stage.auth.signIn('root@example.com', password)).toMatchObject({ userId });
   expect(await db.orm.select().from(db.tables.setting)).toEqual([]);
   expect(await accounts.needsSetUp()).toBe(false);
@@ -127,7 +128,12 @@ test('an account is added with its plan, listed, and found by its address', asyn
     admin: true,
     actor: ada.userId,
   });
-  expect(await accounts.byEmail(' ADA@example.com ')).toEqual({ id: ada.userId, email: 'ada@example.com', name: 'Ada', isAdmin: false });
+  expect(await accounts.byEmail(' ADA@example.com ')).toMatchObject({
+    id: ada.userId,
+    email: 'ada@example.com',
+    name: 'Ada',
+    isAdmin: false,
+  });
   expect(await accounts.list()).toMatchObject([
     { id: ada.userId, isAdmin: false, plan: { tier: 'premium', byok: true }, disabledAt: null },
     { id: bob.userId, isAdmin: true, plan: null, name: 'Bob' },
@@ -155,4 +161,25 @@ test('of many who add the same address at once, one succeeds and nothing is half
   for (const one of outcomes)
     if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'conflict', message: expect.stringContaining('already') });
   for (const table of [db.tables.user, db.tables.account, db.tables.plan]) expect(await db.orm.select().from(table)).toHaveLength(1);
+});
+
+test('people change their name, time zone and language, one by one, and it is written down that they did', async () => {
+  await using db = await testDb();
+  await using stage = await accountsStage(db);
+  const [ada, eve] = [await stage.person('ada'), await stage.person('eve')];
+  const before = await stage.accounts.me(eve.userId);
+  const changed = await stage.accounts.update(ada.userId, { name: 'Ada Lovelace', timezone: 'Europe/Berlin', locale: 'de' });
+  expect(changed).toEqual({
+    ...{ id: ada.userId, email: 'ada@example.com', isAdmin: false },
+    ...{ name: 'Ada Lovelace', timezone: 'Europe/Berlin', locale: 'de' },
+  });
+  expect(await stage.accounts.update(ada.userId, { timezone: null })).toEqual({ ...changed, timezone: null });
+  expect(await stage.accounts.me(ada.userId)).toEqual({ ...changed, timezone: null });
+  expect(await stage.accounts.me(eve.userId)).toEqual(before);
+  expect(await stage.audit.list({ limit: 5 })).toMatchObject([
+    { actor: ada.userId, subject: ada.userId, action: 'account.changed', detail: { fields: 'timezone' } },
+    { actor: ada.userId, subject: ada.userId, action: 'account.changed', detail: { fields: 'locale, name, timezone' } },
+  ]);
+  await expect(stage.accounts.update('nobody', { name: 'Nobody' })).rejects.toMatchObject({ code: 'conflict' });
+  expect(await stage.audit.list({ limit: 5 })).toHaveLength(2);
 });

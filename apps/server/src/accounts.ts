@@ -1,7 +1,7 @@
 /** Who has an account here, and how the first administrator comes to be: through a link that only the console prints. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { AppError, type Me, type SetUp, type TierName } from '@synthstack/core';
-import { atomically, type Db, must, type Statement, statement } from '@synthstack/core/db';
+import { AppError, type Me, type SetUp, type TierName, type UpdateMe } from '@synthstack/core';
+import { atomically, bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
 import { and, asc, eq, notExists, sql } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Auth } from './auth.ts';
@@ -42,12 +42,20 @@ export type Accounts = ReturnType<typeof createAccounts>;
 
 export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: AccountsParts) {
   const { user, setting } = db.tables;
-  const columns = { id: user.id, email: user.email, name: user.name, role: user.role };
+  const { id, email, name, role, timezone, locale } = user;
+  const columns = { id, email, name, role, timezone, locale };
 
   const administrators = () => db.orm.select({ one: sql`1` }).from(user).where(eq(user.role, 'admin'));
 
   async function needsSetUp(): Promise<boolean> {
     return (await administrators().limit(1)).length === 0;
+  }
+
+  /** @throws AppError `not_found`: no such user */
+  async function me(userId: string): Promise<Me> {
+    const [row] = await db.orm.select(columns).from(user).where(eq(user.id, userId));
+    if (!row) throw noSuchAccount();
+    return toMe(row);
   }
 
   function created(userId: string, actor: string, role: string): Statement[] {
@@ -58,11 +66,22 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
     /** True until there is an administrator. */
     needsSetUp,
 
-    /** @throws AppError `not_found`: no such user */
-    async me(userId: string): Promise<Me> {
-      const [row] = await db.orm.select(columns).from(user).where(eq(user.id, userId));
-      if (!row) throw noSuchAccount();
-      return toMe(row);
+    me,
+
+    /** What somebody changes about themselves. @throws AppError `conflict`: the account is gone */
+    async update(userId: string, changes: UpdateMe): Promise<Me> {
+      const updatedAt = new Date(clock.now());
+      const fields = Object.keys(changes).sort().join(', ');
+      const change = db.orm
+        .update(user)
+        .set({ ...changes, updatedAt })
+        .where(eq(user.id, userId));
+      await db.commit([
+        must(statement(change)),
+        ...(audit ? [audit({ actor: userId, subject: userId, action: 'account.changed', detail: { fields } })] : []),
+        statement(bumpGeneration(db.orm, db.tables)),
+      ]);
+      return me(userId);
     },
 
     /** @throws AppError `not_found`: nobody has this address */
@@ -155,6 +174,6 @@ function sameText(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }
 
-function toMe({ id, email, name, role }: { id: string; email: string; name: string; role: string }): Me {
-  return { id, email, name, isAdmin: role === 'admin' };
+function toMe({ id, email, name, role, timezone, locale }: Omit<Me, 'isAdmin'> & { role: string }): Me {
+  return { id, email, name, isAdmin: role === 'admin', timezone, locale };
 }

@@ -18,6 +18,7 @@ import { createAddressOf } from './auth/address.ts';
 import { createAttempts, createGate } from './auth/attempts.ts';
 import { createJwts } from './auth/jwt.ts';
 import { type AuthRoute, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
+import { createSessions } from './auth/sessions.ts';
 import {
   addressHeader,
   disabledCode,
@@ -87,21 +88,8 @@ export function createAuth(parts: AuthParts) {
     seal: (data) => symmetricEncrypt({ key, data }),
     open: (data) => symmetricDecrypt({ key, data }),
   });
-  const findLive = statement(
-    db.orm
-      .select({ userId: session.userId, expiresAt: session.expiresAt, disabledAt: user.disabledAt })
-      .from(session)
-      .innerJoin(user, eq(user.id, session.userId))
-      .where(eq(session.id, '')),
-  ).sql;
-
-  /** One look-up: the session is there, has not run out, and its user is not disabled. */
-  async function liveSession(sessionId: string): Promise<{ userId: string } | null> {
-    const [row] = await db.read({ sql: findLive, params: [sessionId] });
-    if (!row) return null;
-    const [userId, expiresAt, disabledAt] = row;
-    return disabledAt === null && Number(expiresAt) > clock.now() ? { userId: String(userId) } : null;
-  }
+  const sessions = createSessions({ db, clock });
+  const liveSession = sessions.live;
 
   /** @returns whose page this is, by its cookie */
   async function sessionOf({ cookie }: IncomingHttpHeaders): Promise<SessionRef | null> {
@@ -113,7 +101,9 @@ export function createAuth(parts: AuthParts) {
   }
 
   // Built once: the gateway asks for each caller that its cache does not know.
-  const findPerson = prepareFind((id) => db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, id)));
+  const findPerson = prepareFind(db, (id) =>
+    db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, id)),
+  );
 
   /** What a request with a user's id may know of that user. @returns null: no such user */
   async function person(userId: string): Promise<{ isAdmin: boolean; disabled: boolean } | null> {
@@ -222,6 +212,10 @@ export function createAuth(parts: AuthParts) {
     if (route.access === 'signed_in' && !current) throw new AppError('unauthenticated', 'Sign in first.');
     const body = route.body && (await readBody(req, route.body));
     if (route.when === 'sign_up') return fromLibrary(res, await selfSignUp(req, body as z.infer<typeof SignUp>));
+    if (route.path === '/api/auth/change-password' && current) {
+      const ended = await sessions.countOthers(current);
+      return fromLibrary(res, await toTheLibrary(req, route, body, current), { ended });
+    }
     // The library would say that this succeeded even where the database could not be written.
     if (route.path === '/api/auth/sign-out' && current) await db.orm.delete(session).where(eq(session.id, current.sessionId));
     // A new sign-in owes nothing to the session before it.
@@ -229,7 +223,7 @@ export function createAuth(parts: AuthParts) {
   }
 
   return {
-    ...{ liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
+    ...{ sessions, liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
     issueJwt: jwts.issue,
     verifyJwt: jwts.verify,
     /** Answers every request to /api/auth/*; never rejects. */
@@ -278,8 +272,8 @@ function createLibrary({ db, origin, secret, rateLimit, refuse }: LibraryParts) 
         locale: theirs,
       },
     },
-    // Nothing in our list needs a session younger than a day, and the list of one's sessions must open at any time.
-    session: { expiresIn: 7 * 86_400, updateAge: 86_400, freshAge: 0 },
+    // Nothing in our list needs a session younger than a day. When each was last seen is known to the hour.
+    session: { expiresIn: 7 * 86_400, updateAge: 3_600, freshAge: 0 },
     databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId) } } },
     rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false } },
     advanced: {

@@ -25,6 +25,14 @@ export const usePreferences = defineStore('preferences', () => {
     write(languageKey, chosen);
   }
 
+  /** The language of somebody's account is used where this browser has no choice of its own. */
+  async function adopt(locale: string | null): Promise<void> {
+    if (isLanguage(read(languageKey))) return;
+    const tags = locale === null ? navigator.languages : [locale, ...navigator.languages];
+    // Without its texts the pages stay as they are.
+    await setLanguage(preferredLanguage(tags)).catch(() => undefined);
+  }
+
   /** Applies what was chosen before, else what the browser asks for. English where the language's texts cannot be fetched. */
   async function apply(): Promise<void> {
     setTheme(theme.value);
@@ -38,7 +46,7 @@ export const usePreferences = defineStore('preferences', () => {
     if (key === languageKey && isLanguage(newValue)) void setLanguage(newValue).catch(() => undefined);
   });
 
-  return { theme, language: computed(() => language.value), setTheme, chooseLanguage, apply };
+  return { theme, language: computed(() => language.value), setTheme, chooseLanguage, adopt, apply };
 });
 
 /** public/theme.js reads the same, so that the first paint is right already. */

@@ -26,6 +26,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/settings/api-keys/usage', component: () => import('./pages/UsagePage.vue'), meta: { title: 'common.nav.usage', for: 'user' } },
   { path: '/settings/tokens', component: () => import('./pages/TokensPage.vue'), meta: { title: 'common.nav.tokens', for: 'user' } },
   { path: '/settings/plan', component: () => import('./pages/PlanPage.vue'), meta: { title: 'common.nav.plan', for: 'user' } },
+  { path: '/settings/profile', component: () => import('./pages/ProfilePage.vue'), meta: { title: 'profile.title', for: 'user' } },
   { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'common.lost.title', for: 'anyone' } },
 ];
 
@@ -33,7 +34,8 @@ export function createRoutes(pinia: Pinia): Router {
   const router = createRouter({
     history: createWebHistory(),
     routes,
-    scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+    // What a page keeps in its query (a range, filters) changes the page, not the place in it.
+    scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
   });
 
   router.beforeEach(async (to) => {

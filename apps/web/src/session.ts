@@ -3,8 +3,9 @@ import { AppError, type Instance, type Me, type Problem as RestProblem } from '@
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
 import { api } from './api.ts';
-import { t } from './i18n/i18n.ts';
+import { setTimeZone, t } from './i18n/i18n.ts';
 import { tellOtherTabs } from './other-tabs.ts';
+import { usePreferences } from './preferences.ts';
 import { unreachable } from './problem.ts';
 
 export const useSession = defineStore('session', () => {
@@ -19,9 +20,17 @@ export const useSession = defineStore('session', () => {
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
     const [about, who] = await Promise.all([api.accounts.instance.query(), whoAmI()]);
+    // Before anything is shown, so that no page changes its language under one's eyes.
+    await usePreferences().adopt(who?.locale ?? null);
     instance.value = about;
-    me.value = who;
+    become(who);
     loaded.value = true;
+  }
+
+  /** What the server says about who is signed in, from now on. */
+  function become(who: Me | null): void {
+    me.value = who;
+    setTimeZone(who?.timezone ?? null);
   }
 
   async function signIn(email: string, password: string): Promise<void> {
@@ -49,13 +58,22 @@ export const useSession = defineStore('session', () => {
     tellOtherTabs('session');
   }
 
+  /**
+   * Everybody else who is signed in with the old password is signed out.
+   * @returns how many sessions that were; null: not known
+   */
+  async function changePassword(currentPassword: string, newPassword: string): Promise<number | null> {
+    const { ended: others } = await auth('change-password', { currentPassword, newPassword });
+    return typeof others === 'number' ? others : null;
+  }
+
   function end(): void {
     if (!me.value) return;
     me.value = null;
     ended.value = true;
   }
 
-  return { me, instance, loaded, ended, keyLost, load, signIn, signUp, signOut, end };
+  return { me, instance, loaded, ended, keyLost, load, become, signIn, signUp, signOut, changePassword, end };
 });
 
 /** Asked of better-auth first, which says "nobody" without an error; `accounts.me` is for those who are somebody. */
@@ -67,15 +85,16 @@ async function whoAmI(): Promise<Me | null> {
 }
 
 /** better-auth's routes under /api/auth, as plain JSON; the server turns their refusals into problems of ours (RFC 9457). */
-async function auth(route: string, body: Record<string, string>): Promise<void> {
+async function auth(route: string, body: Record<string, string>): Promise<Record<string, unknown>> {
   const answer = await fetch(`/api/auth/${route}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
   }).catch(() => null);
   if (!answer) throw new AppError('internal', unreachable().message);
-  if (answer.ok) return;
+  if (answer.ok) return (await answer.json().catch(() => null)) ?? {};
   const problem = (await answer.json().catch(() => null)) as RestProblem | null;
   if (!problem?.detail) throw new AppError('internal', t('common.failed'));
-  throw new AppError(problem.code, problem.detail, { errors: problem.errors });
+  const retryAfterMs = Number(answer.headers.get('retry-after')) * 1_000 || undefined;
+  throw new AppError(problem.code, problem.detail, { errors: problem.errors, ...(retryAfterMs && { retryAfterMs }) });
 }

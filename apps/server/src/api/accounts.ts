@@ -1,5 +1,17 @@
-import { AccessToken, Credentials, Instance, Me, PlanView, SetUp } from '@synthstack/core';
-import { publicProcedure, router, userProcedure } from './trpc.ts';
+import {
+  AccessToken,
+  Credentials,
+  EndedSessions,
+  Instance,
+  Me,
+  PlanView,
+  SessionList,
+  SessionRef,
+  SetUp,
+  UpdateMe,
+} from '@synthstack/core';
+import { z } from 'zod';
+import { personProcedure, publicProcedure, router, userProcedure } from './trpc.ts';
 
 export const accounts = router({
   instance: publicProcedure.output(Instance).query(async ({ ctx }) => ({
@@ -22,12 +34,26 @@ export const accounts = router({
     .input(Credentials)
     .output(AccessToken)
     .mutation(async ({ ctx, input }) => {
-      const session = await ctx.app.auth.signIn(input.email, input.password, { ip: ctx.address });
+      const session = await ctx.app.auth.signIn(input.email, input.password, { ip: ctx.address, userAgent: ctx.userAgent });
       const { token, expiresAt } = await ctx.app.auth.issueJwt(session);
       return { token, expiresAt: expiresAt.toISOString() };
     }),
 
   me: userProcedure.output(Me).query(({ ctx }) => ctx.app.accounts.me(ctx.caller.userId)),
+
+  update: personProcedure
+    .input(UpdateMe)
+    .output(Me)
+    .mutation(({ ctx, input }) => ctx.app.accounts.update(ctx.caller.userId, input)),
+
+  sessions: personProcedure.output(SessionList).query(({ ctx }) => ctx.app.auth.sessions.list(ctx.caller)),
+
+  revokeSession: personProcedure
+    .input(SessionRef)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.auth.sessions.revoke(ctx.caller.userId, input.id)),
+
+  revokeOtherSessions: personProcedure.output(EndedSessions).mutation(({ ctx }) => ctx.app.auth.sessions.revokeOthers(ctx.caller)),
 
   plan: userProcedure.output(PlanView).query(({ ctx }) => ctx.app.plans.view(ctx.caller.userId)),
 });

@@ -14,6 +14,8 @@ export interface Context {
   identify(): Promise<Caller | null>;
   /** The caller's address, for limits on sign-in. */
   address: string;
+  /** How the caller's program names itself; '' where it does not. */
+  userAgent: string;
 }
 
 /** `rest`: the procedure's door under /api/v1; `status`: of its success, 200 unless told. */

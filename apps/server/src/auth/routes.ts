@@ -1,28 +1,20 @@
 /**
- * All that answers under /api/auth. What is not in this table does not exist, whatever the library behind it could do; and
+ * All that answers under /api/auth; what people change about themselves, and the list of their sessions, are procedures
+ * (api/accounts.ts). What is not in this table does not exist, whatever the library behind it could do; and
  * of a body only what its schema names gets through, so that no column can be set by a field that nobody thought of.
  */
-import { Email, nameOf, Password, Timezone } from '@synthstack/core';
+import { Email, Password, PersonName } from '@synthstack/core';
 import { z } from 'zod';
 
 const Nothing = z.strictObject({});
 const CurrentPassword = z.string({ error: 'Enter the password.' }).min(1, 'Enter the password.').max(128, 'At most 128 characters.');
-const Name = nameOf('Enter your name.');
-const SessionToken = z.string().regex(/^[\w-]{1,128}$/, 'This is not the token of a session.');
 
 export const SignIn = z.strictObject({ email: Email, password: CurrentPassword, rememberMe: z.boolean().optional() });
-export const SignUp = z.strictObject({ name: Name, email: Email, password: Password });
+export const SignUp = z.strictObject({ name: PersonName, email: Email, password: Password });
 const ChangePassword = z
   .strictObject({ currentPassword: CurrentPassword, newPassword: Password, revokeOtherSessions: z.boolean().optional() })
   // Whoever changes a password wants everyone else out, whatever the page says.
   .transform((body) => ({ ...body, revokeOtherSessions: true }));
-const UpdateUser = z
-  .strictObject({
-    name: Name.optional(),
-    timezone: Timezone.nullish(),
-    locale: z.string().max(35).refine(isLocale, 'Use a language such as en or de-AT.').nullish(),
-  })
-  .refine((body) => Object.keys(body).length > 0, 'Name what should change: name, timezone or locale.');
 
 interface Route {
   method: 'GET' | 'POST';
@@ -41,12 +33,8 @@ export const authRoutes = [
   { method: 'POST', path: '/api/auth/sign-up/email', access: 'anyone', body: SignUp, when: 'sign_up' },
   { method: 'POST', path: '/api/auth/sign-out', access: 'anyone', body: Nothing },
   { method: 'GET', path: '/api/auth/get-session', access: 'anyone' },
-  { method: 'GET', path: '/api/auth/list-sessions', access: 'signed_in' },
-  { method: 'POST', path: '/api/auth/revoke-session', access: 'signed_in', body: z.strictObject({ token: SessionToken }) },
   { method: 'POST', path: '/api/auth/revoke-sessions', access: 'signed_in', body: Nothing },
-  { method: 'POST', path: '/api/auth/revoke-other-sessions', access: 'signed_in', body: Nothing },
   { method: 'POST', path: '/api/auth/change-password', access: 'signed_in', body: ChangePassword, hashes: true },
-  { method: 'POST', path: '/api/auth/update-user', access: 'signed_in', body: UpdateUser },
   { method: 'GET', path: '/api/auth/jwks', access: 'anyone' },
   { method: 'GET', path: '/api/auth/ok', access: 'anyone' },
 ] as const satisfies readonly Route[];
@@ -59,12 +47,4 @@ const byName = new Map<string, Route>(authRoutes.map((route) => [`${route.method
 export function routeOf(method: string | undefined, url: string | undefined): Route | null {
   const [path = ''] = (url ?? '').split('?');
   return byName.get(`${method} ${path}`) ?? null;
-}
-
-function isLocale(tag: string): boolean {
-  try {
-    return Intl.getCanonicalLocales(tag).length === 1;
-  } catch {
-    return false;
-  }
 }

@@ -49,13 +49,22 @@ export function toLibrary(req: IncomingMessage, options: { url: string; address:
   return new Request(options.url, { method: 'POST', headers, body: JSON.stringify(options.body ?? {}) });
 }
 
-/** @throws AppError where the library refused, so that all refusals of the house look alike */
-export async function fromLibrary(res: ServerResponse, answer: Response): Promise<void> {
+/**
+ * @param more  stands in the answer beside what the library says
+ * @throws AppError where the library refused, so that all refusals of the house look alike
+ */
+export async function fromLibrary(res: ServerResponse, answer: Response, more: Record<string, number> = {}): Promise<void> {
   const text = await answer.text();
   if (answer.status >= 400) throw refusalOf(answer, text);
   const cookies = answer.headers.getSetCookie();
   if (cookies.length > 0) res.setHeader('set-cookie', cookies);
-  sendJson(res, text);
+  const said = withoutToken(text);
+  sendJson(res, JSON.stringify(said && { ...said, ...more }));
+}
+
+/** A session's token belongs in the cookie that no script can read, and the library repeats it in the body of many an answer. */
+function withoutToken(text: string): object | null {
+  return JSON.parse(text, (name, value: unknown) => (name === 'token' ? undefined : value)) as object | null;
 }
 
 export function sendJson(res: ServerResponse, text: string): void {

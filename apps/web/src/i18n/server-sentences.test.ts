@@ -18,6 +18,7 @@ const sources = [
   ...[
     'auth/wire.ts',
     'auth/routes.ts',
+    'auth/sessions.ts',
     'auth/attempts.ts',
     'api/trpc.ts',
     'api/accounts.ts',

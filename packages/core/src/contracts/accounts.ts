@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Timezone } from './usage.ts';
 
 export const Email = z
   .email('Enter an e-mail address such as ada@example.com.')
@@ -18,6 +19,11 @@ export const nameOf = (missing: string) =>
     .max(100, 'Use at most 100 characters.')
     .regex(/^\P{Cc}*$/u, 'Use letters, digits and signs only: no line ends or control characters.');
 
+export const PersonName = nameOf('Enter your name.');
+
+/** A language as browsers name it: `de`, `de-AT`. */
+export const Locale = z.string().max(35).refine(isLocale, 'Use a language such as en or de-AT.');
+
 export const Credentials = z.strictObject({
   email: Email,
   password: z.string({ error: 'Enter the password.' }).min(1, 'Enter the password.').max(128),
@@ -27,14 +33,48 @@ export const AccessToken = z.object({ token: z.string(), expiresAt: z.iso.dateti
 
 export const SetUp = z.strictObject({
   token: z.string().min(1, 'The set-up link is incomplete: open the whole link from the console.').max(128),
-  name: nameOf('Enter your name.'),
+  name: PersonName,
   email: Email,
   password: Password,
 });
 export type SetUp = z.infer<typeof SetUp>;
 
-export const Me = z.object({ id: z.string(), email: z.string(), name: z.string(), isAdmin: z.boolean() });
+export const Me = z.object({
+  id: z.string(),
+  email: z.string(),
+  name: z.string(),
+  isAdmin: z.boolean(),
+  timezone: z.string().nullable().describe('An IANA zone; null: as the browser.'),
+  locale: z.string().nullable().describe('A language; null: as the browser.'),
+});
 export type Me = z.infer<typeof Me>;
+
+/** What people may change about themselves; what is not named stays. */
+export const UpdateMe = z
+  .strictObject({
+    name: PersonName.optional(),
+    timezone: Timezone.nullable().optional(),
+    locale: Locale.nullable().optional(),
+  })
+  .refine((changes) => Object.values(changes).some((value) => value !== undefined), 'Name what should change: name, timezone or locale.');
+export type UpdateMe = z.infer<typeof UpdateMe>;
+
+export const SessionRef = z.strictObject({ id: z.uuid('This is not the id of a session.') });
+
+/** One sign-in that still holds. What the browser holds of it is a cookie, which never stands in an answer's body. */
+export const SessionView = z.object({
+  id: z.uuid(),
+  createdAt: z.iso.datetime(),
+  lastSeenAt: z.iso.datetime().describe('Written at most once an hour, when a page is opened.'),
+  address: z.string().nullable().describe('From where it began.'),
+  userAgent: z.string().nullable().describe('As the program that signed in named itself.'),
+  current: z.boolean().describe('The one that asks.'),
+});
+export type SessionView = z.infer<typeof SessionView>;
+/** The newest first, behind the current one; `total` counts those as well that are too many to list. */
+export const SessionList = z.object({ sessions: z.array(SessionView), total: z.int() });
+export type SessionList = z.infer<typeof SessionList>;
+export const EndedSessions = z.object({ ended: z.int() });
 
 /** What a page must know before anyone is signed in. */
 export const Instance = z.object({
@@ -44,3 +84,11 @@ export const Instance = z.object({
   demo: z.boolean(),
 });
 export type Instance = z.infer<typeof Instance>;
+
+function isLocale(tag: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(tag).length === 1;
+  } catch {
+    return false;
+  }
+}

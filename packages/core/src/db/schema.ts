@@ -16,7 +16,7 @@ type StoredStatus = Exclude<KeyStatus, 'unreadable'>;
 export function schema(dialect: Dialect) {
   const { table, index, unique, primaryKey, text, integer, boolean, instant, bytes, json } = columns(dialect);
 
-  /** Accounts, sessions and signing keys: better-auth's, written by auth.ts; its names are given. */
+  /** Accounts, sessions and signing keys: better-auth's, written by auth.ts; its names are given. What people say of themselves: accounts.ts. */
   const user = table('user', {
     id: text('id').primaryKey(),
     name: text('name').notNull(),

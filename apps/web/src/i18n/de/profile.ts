@@ -1,3 +1,52 @@
 import type { Messages } from '../i18n.ts';
 
-export const profile: Messages['profile'] = { title: 'Profil und Sicherheit' };
+export const profile: Messages['profile'] = {
+  title: 'Profil und Sicherheit',
+  lead: 'Wer du hier bist, wie die Seiten für dich aussehen und wer hineinkommt.',
+  saved: 'Gespeichert',
+  person: {
+    title: 'Profil',
+    emailMeans: 'Mit dieser Adresse meldest du dich an.',
+  },
+  display: {
+    title: 'Sprache und Darstellung',
+    kept: 'Sprache und Zeitzone gehören zu deinem Konto; ein Browser, in dem du eine andere Sprache gewählt hast, behält diese. Die Darstellung gilt nur für diesen Browser.',
+    onlyHere: 'Dieser Browser merkt sich die Sprache, dein Konto konnte es nicht: {reason}',
+  },
+  zone: {
+    label: 'Zeitzone',
+    asBrowser: 'Wie dieser Browser ({zone})',
+    now: 'Dort ist es jetzt {time}. Tippe, um nach einer großen Stadt in der Nähe zu suchen.',
+    none: 'Keine Zeitzone mit diesem Namen. Versuche es mit einer großen Stadt in der Nähe oder dem Kontinent.',
+  },
+  password: {
+    title: 'Passwort',
+    lead: 'Ein neues Passwort meldet dich überall ab, nur hier nicht. Zugangstokens gelten weiter: Du widerrufst sie auf ihrer eigenen Seite.',
+    current: 'Jetziges Passwort',
+    fresh: 'Neues Passwort',
+    noCurrent: 'Gib dein jetziges Passwort ein.',
+    submit: 'Passwort ändern',
+    done: 'Dein Passwort ist geändert.',
+    ended: 'Es gab keine andere Sitzung. | {n} andere Sitzung wurde beendet. | {n} andere Sitzungen wurden beendet.',
+    tooMany: 'Zu viele Versuche. Du kannst es {when} noch einmal versuchen.',
+  },
+  sessions: {
+    title: 'Wo du angemeldet bist',
+    lead: 'Eine Sitzung endet von selbst, wenn darin 7 Tage lang keine Seite geöffnet wurde.',
+    device: '{browser} auf {system}',
+    unnamed: 'Ein Programm ohne Namen',
+    noAddress: 'Unbekannte Adresse',
+    current: 'Diese Sitzung',
+    since: 'angemeldet {when}',
+    seen: 'zuletzt gesehen {when}',
+    end: 'Beenden',
+    endTitle: 'Diese Sitzung beenden?',
+    endMeans:
+      'Was dort geöffnet ist, führt beim nächsten Schritt zur Anmeldung. Wer dein Passwort kennt, kann sich wieder anmelden: Wenn du das nicht warst, ändere es auch.',
+    ended: '{name} ist abgemeldet.',
+    endAll: 'Alle anderen beenden',
+    endAllTitle: 'Die andere Sitzung beenden? | {n} andere Sitzung beenden? | {n} andere Sitzungen beenden?',
+    allEnded: 'Es gab keine andere Sitzung mehr. | {n} Sitzung ist beendet. | {n} Sitzungen sind beendet.',
+    more: '{n} ältere Sitzung wird nicht gezeigt. | {n} ältere Sitzungen werden nicht gezeigt.',
+  },
+};

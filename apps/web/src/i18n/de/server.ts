@@ -101,7 +101,8 @@ export const sentences: Readonly<Record<string, string>> = {
   'Use a language such as en or de-AT.': 'Verwende eine Sprache wie en oder de-AT.',
   'Name what should change: name, timezone or locale.': 'Nenne, was sich ändern soll: Name, Zeitzone oder Sprache.',
   'Name an IANA time zone, such as Europe/Berlin.': 'Nenne eine IANA-Zeitzone, zum Beispiel Europe/Berlin.',
-  'This is not the token of a session.': 'Das ist nicht das Token einer Sitzung.',
+  'This is not the id of a session.': 'Das ist nicht die Kennung einer Sitzung.',
+  'This session has already ended.': 'Diese Sitzung ist schon beendet.',
 
   // Usage
   'Give an ISO 8601 instant such as {example}.': 'Gib einen Zeitpunkt nach ISO 8601 an, zum Beispiel {example}.',
@@ -114,6 +115,7 @@ export const sentences: Readonly<Record<string, string>> = {
   'This request does not come from a page of this server.': 'Diese Anfrage kommt nicht von einer Seite dieses Servers.',
   'This server is shutting down.': 'Dieser Server wird gerade beendet. Versuche es gleich noch einmal.',
   'There is nothing here.': 'Hier gibt es nichts.',
+  'This is for the pages: sign in with a browser.': 'Das ist für die Seiten: Melde dich mit einem Browser an.',
   'The input is not valid.': 'Die Eingabe ist nicht gültig.',
   'The body is not valid JSON.': 'Die Anfrage ist kein gültiges JSON.',
   'The body is not valid JSON of the expected shape.': 'Die Anfrage ist kein gültiges JSON der erwarteten Form.',

@@ -40,7 +40,7 @@ export const common = {
     tokensShort: 'Tokens',
     plan: 'Plan and limits',
     planShort: 'Plan',
-    profile: 'Profile and security',
+    profile: 'Profile & security',
     profileShort: 'Profile',
   },
 };

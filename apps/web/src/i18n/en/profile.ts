@@ -1,1 +1,51 @@
-export const profile = { title: 'Profile and security' };
+/** Settings > Profile and security. */
+export const profile = {
+  title: 'Profile and security',
+  lead: 'Who you are here, how the pages look to you, and who can get in.',
+  saved: 'Saved',
+  person: {
+    title: 'Profile',
+    emailMeans: 'You sign in with this address.',
+  },
+  display: {
+    title: 'Language and appearance',
+    kept: 'Language and time zone belong to your account; a browser in which you chose another language keeps that one. The appearance is for this browser alone.',
+    onlyHere: 'This browser keeps the language, but your account could not: {reason}',
+  },
+  zone: {
+    label: 'Time zone',
+    asBrowser: 'As this browser ({zone})',
+    now: 'It is {time} there. Type to search for a large city nearby.',
+    none: 'No time zone with this name. Try a large city nearby, or the continent.',
+  },
+  password: {
+    title: 'Password',
+    lead: 'A new password signs you out everywhere but here. Access tokens go on working: revoke those on their own page.',
+    current: 'Current password',
+    fresh: 'New password',
+    noCurrent: 'Enter your current password.',
+    submit: 'Change password',
+    done: 'Your password is changed.',
+    ended: 'There was no other session. | {n} other session was signed out. | {n} other sessions were signed out.',
+    tooMany: 'Too many attempts. You can try again {when}.',
+  },
+  sessions: {
+    title: 'Where you are signed in',
+    lead: 'A session ends by itself when no page was opened in it for 7 days.',
+    device: '{browser} on {system}',
+    unnamed: 'A program without a name',
+    noAddress: 'Unknown address',
+    current: 'This session',
+    since: 'signed in {when}',
+    seen: 'last seen {when}',
+    end: 'End',
+    endTitle: 'End this session?',
+    endMeans:
+      'What is open there goes to the sign-in page with its next step. Whoever knows your password can sign in again: if this was not you, change it as well.',
+    ended: '{name} is signed out.',
+    endAll: 'End all others',
+    endAllTitle: 'End the other session? | End {n} other session? | End {n} other sessions?',
+    allEnded: 'There was no other session any more. | {n} session is signed out. | {n} sessions are signed out.',
+    more: '{n} older session is not shown. | {n} older sessions are not shown.',
+  },
+};
