@@ -60,3 +60,17 @@ test('of two choices of a language the later one holds, however long the texts o
   await first;
   expect(fresh.language.value).toBe('en');
 });
+
+test.each(['Etc/Unknown', '+03:00', undefined])(
+  'a browser that takes its time zone for %s has UTC, which the server knows',
+  async (zone) => {
+    const real = Intl.DateTimeFormat.prototype.resolvedOptions;
+    const told = vi.spyOn(Intl.DateTimeFormat.prototype, 'resolvedOptions').mockImplementation(function (this: Intl.DateTimeFormat) {
+      return { ...real.call(this), timeZone: zone as string };
+    });
+    vi.resetModules();
+    const fresh = await import('./i18n.ts');
+    told.mockRestore();
+    expect(fresh.timeZone.value).toBe('UTC');
+  },
+);

@@ -82,14 +82,15 @@ export const formatLocale = computed(
   () => navigator.languages.find((tag) => isOf(tag, language.value) && isUsable(() => new Intl.NumberFormat(tag))) ?? language.value,
 );
 
-const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+/** A computer without a zone has one that nobody knows, and the server knows zones by their names alone. */
+const ownZone = knownZone(Intl.DateTimeFormat().resolvedOptions().timeZone) ?? 'UTC';
 const chosenZone = ref<string | null>(null);
 /** The IANA zone in which times are shown and days begin: the one in the person's profile, else the browser's. */
 export const timeZone = computed(() => chosenZone.value ?? ownZone);
 
 /** @param zone  null: the browser's, which also stands in for one that this browser does not know: zones are renamed, and browsers grow old */
 export function setTimeZone(zone: string | null): void {
-  chosenZone.value = zone !== null && isUsable(() => new Intl.DateTimeFormat('en', { timeZone: zone })) ? zone : null;
+  chosenZone.value = knownZone(zone);
 }
 
 let lastChosen: Language = 'en';
@@ -123,6 +124,10 @@ export function preferredLanguage(tags: readonly string[] = navigator.languages)
 }
 
 export const isLanguage = (value: unknown): value is Language => typeof value === 'string' && Object.hasOwn(languages, value);
+
+function knownZone(zone: string | null | undefined): string | null {
+  return zone && !/^[+-]/.test(zone) && isUsable(() => new Intl.DateTimeFormat('en', { timeZone: zone })) ? zone : null;
+}
 
 /** Of some names the browser knows only that they are none, and throws. */
 function isUsable(make: () => unknown): boolean {
