@@ -163,7 +163,9 @@ test('what the server could not ask about is said to be so, and the server’s r
   await dialog(page).getByRole('button', { name: 'Save Key' }).click();
   await card(page, 'OpenAI').getByText('Not checked yet').waitFor();
   for (let i = 0; i < 6; i++) {
+    const answered = page.waitForResponse((response) => response.url().includes('/trpc/keys.test'));
     await page.getByRole('button', { name: 'Test Key: OpenAI' }).click();
+    await answered;
     await card(page, 'OpenAI').locator('.card__outcome .notice:not(:has-text("Asking"))').waitFor();
   }
   await card(page, 'OpenAI').getByRole('alert').waitFor();
