@@ -92,11 +92,11 @@ test('a failed check keeps the typed key; saved all the same it is invalid, with
   await card(page, 'Anthropic').getByText('No credit', { exact: true }).waitFor();
   await card(page, 'Anthropic').getByText('When that is done, press “Test Key”').waitFor();
   await card(page, 'Anthropic')
-    .getByText(/^Tested: without credit \(\d+ ms\)$/)
+    .getByText(/^Tested: without credit \(\d+\sms\)$/)
     .waitFor();
   await page.getByRole('button', { name: 'Test Key: Anthropic' }).click();
   await card(page, 'Anthropic')
-    .getByText(/^Tested: still without credit \(\d+ ms\)$/)
+    .getByText(/^Tested: still without credit \(\d+\sms\)$/)
     .waitFor();
   expect(await card(page, 'Anthropic').getByText('has no credit left').count()).toBe(1);
   stage.provider.key(good, 'good');

@@ -67,7 +67,7 @@ test('a token is made, shown once and copied; a call with it shows up in the usa
   await page.getByRole('region', { name: 'OpenAI' }).getByText('just now').first().waitFor();
 
   await page.getByRole('link', { name: 'Access tokens' }).click();
-  await page.getByText(/Made .* · expires /).waitFor();
+  await page.getByText(/Created .* · expires /).waitFor();
   await page.getByRole('button', { name: 'Revoke: My laptop' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
   await page.getByText('You have no token yet.').waitFor();

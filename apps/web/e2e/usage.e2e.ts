@@ -158,6 +158,8 @@ test('filters narrow sums, list and export, and each request opens to all that i
   const all = await requestsOf(page);
   const list = page.getByRole('table', { name: 'Requests' });
   const ids = async () => (await list.locator('tbody tr').allInnerTexts()).join();
+  // The list comes after the sums: read too early, the first page would be an empty text.
+  await list.locator('tbody tr').first().waitFor();
   const first = await ids();
   await page.getByRole('button', { name: 'Older' }).click();
   await page.getByText('Page 2').waitFor();

@@ -20,18 +20,21 @@ const axisUsdLarge = perLocale((locale) => new Intl.NumberFormat(locale, { style
 const seconds = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'unit', unit: 'second', maximumFractionDigits: 1 }));
 const milliseconds = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'unit', unit: 'millisecond', maximumFractionDigits: 0 }));
 const wholeDays = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: zone }));
+/** "3:04 PM", but "09:05": a zero before the hour belongs to clocks of 24 hours. */
+function clockOf(locale: string) {
+  const { hourCycle } = new Intl.DateTimeFormat(locale, { hour: 'numeric' }).resolvedOptions();
+  return { hour: hourCycle?.startsWith('h1') ? ('numeric' as const) : ('2-digit' as const), minute: '2-digit' as const };
+}
 const moments = perLocale(
-  (locale, zone) => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', timeZone: zone }),
+  (locale, zone) => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', ...clockOf(locale), timeZone: zone }),
 );
 const exact = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'long', timeStyle: 'long', timeZone: zone }));
 const dayMark = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', timeZone: zone }));
-const hourMark = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', timeZone: zone }));
+const hourMark = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { ...clockOf(locale), timeZone: zone }));
 const dayName = perLocale(
   (locale, zone) => new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short', timeZone: zone }),
 );
-const hourName = perLocale(
-  (locale, zone) => new Intl.DateTimeFormat(locale, { weekday: 'short', hour: '2-digit', minute: '2-digit', timeZone: zone }),
-);
+const hourName = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { weekday: 'short', ...clockOf(locale), timeZone: zone }));
 
 /** @param part  0.12 is 12 % */
 export const formatPercent = (part: number): string => (Math.abs(part) < 0.1 ? finePercent() : percent()).format(part);

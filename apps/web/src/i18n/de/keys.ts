@@ -2,7 +2,7 @@ import type { Messages } from '../i18n.ts';
 
 export const keys: Messages['keys'] = {
   title: 'API-Schlüssel',
-  lead: 'Bring deine eigenen Schlüssel mit: Anfragen damit haben keine Limits der Plattform, und du zahlst direkt beim Anbieter.',
+  lead: 'Bring deine eigenen Schlüssel mit: Für Anfragen damit gelten keine Limits der Plattform, und du zahlst direkt beim Anbieter.',
   noByok: 'Eigene Schlüssel gehören zu den Tarifen Premium und Lifetime; du hast {tier}.',
   untilThen: 'Bis dahin laufen deine Anfragen über die Schlüssel der Plattform. Bitte deine Administration, den Tarif zu ändern.',
   untilThenNothing:
@@ -11,13 +11,14 @@ export const keys: Messages['keys'] = {
     'Dein Tarif {plan} ist ausgelaufen: Deine Schlüssel bleiben gespeichert, werden aber nicht benutzt. Sobald der Tarif verlängert ist, werden sie es wieder.',
   lapsedAsk: 'Bitte deine Administration, ihn zu verlängern.',
   seePlan: 'Tarif und Limits ansehen',
+  thenTokens: 'Deine Programme brauchen die Schlüssel selbst nicht: Sie erreichen sie mit einem Zugangstoken dieses Servers.',
   saved: 'Gespeichert. {name} akzeptiert den Schlüssel, und deine nächsten Anfragen benutzen ihn.',
   savedButOff: 'Gespeichert. {name} akzeptiert den Schlüssel.',
   savedAs: 'Gespeichert, aber noch nicht benutzbar: siehe oben.',
   removed: 'Dein Schlüssel für {name} wurde von diesem Server entfernt.',
-  tested: '{message} (Antwort nach {ms} ms)',
-  testedShort: 'Getestet: {state} ({ms} ms)',
-  testedSame: 'Getestet: weiterhin {state} ({ms} ms)',
+  tested: '{message} Dauer: {ms}\u00a0ms.',
+  testedShort: 'Getestet: {state} ({ms}\u00a0ms)',
+  testedSame: 'Getestet: weiterhin {state} ({ms}\u00a0ms)',
   verdicts: {
     valid: 'gültig, mit Einschränkungen',
     invalid: 'nicht akzeptiert',
@@ -62,7 +63,7 @@ export const keys: Messages['keys'] = {
     failing: 'Anfragen schlagen fehl?',
     failingSteps: [
       'Sieh auf der Nutzungsseite deines Kontos bei {name} nach: Dort steht, was {name} abgelehnt hat.',
-      'Prüfe, ob du dort ein Raten- oder Ausgabenlimit erreicht hast.',
+      'Prüfe, ob du dort ein Anfrage- oder Ausgabenlimit erreicht hast.',
       'Stelle sicher, dass der Schlüssel die Rechte hat, die deine Anfragen brauchen.',
     ],
     plan: 'Tarif ansehen',
@@ -151,7 +152,7 @@ export const keys: Messages['keys'] = {
     other: 'Das sieht nach einem Schlüssel für {other} aus, nicht für {name}.',
     misfit: 'Das sieht nicht nach einem Schlüssel für {name} aus: Die beginnen mit {format}',
     sealed: 'Der Schlüssel wird verschlüsselt gespeichert. Nach dem Speichern sind nur noch seine letzten vier Zeichen zu sehen.',
-    replaces: 'Er ersetzt {hint}; der ist dann von diesem Server verschwunden.',
+    replaces: 'Er ersetzt {hint}; der alte ist danach auf diesem Server gelöscht.',
     check: 'Prüfen',
     save: 'Schlüssel speichern',
     asking: '{name} wird gefragt, ob dieser Schlüssel funktioniert …',
@@ -162,7 +163,7 @@ export const keys: Messages['keys'] = {
     anyway: 'Du kannst ihn trotzdem speichern: Er wird aufbewahrt, gekennzeichnet und erst benutzt, wenn er funktioniert.',
     newKey: {
       invalid:
-        '{name} akzeptiert den neuen Schlüssel nicht: Er ist vertippt, gelöscht oder abgelaufen. Lege unter {url} einen an und füge ihn vollständig ein.',
+        '{name} akzeptiert den neuen Schlüssel nicht: Er ist falsch eingegeben, gelöscht oder abgelaufen. Lege unter {url} einen an und füge ihn vollständig ein.',
       no_credit: '{name} kennt den neuen Schlüssel, aber das Konto hat kein Guthaben mehr oder sein Ausgabenlimit erreicht.',
     },
     where: 'Woher bekomme ich einen Schlüssel?',

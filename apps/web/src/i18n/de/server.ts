@@ -12,7 +12,7 @@ export const sentences: Readonly<Record<string, string>> = {
   'The key is genuine, but {name} offers it none of the models that we tried. Look at {url} which models its workspace may use.':
     'Der Schlüssel ist echt, aber {name} bietet ihm keines der Modelle an, die wir probiert haben. Sieh unter {url} nach, welche Modelle sein Workspace benutzen darf.',
   '{name} does not accept this key: it is mistyped, deleted or expired. Make a new key at {url} and paste the whole of it.':
-    '{name} akzeptiert diesen Schlüssel nicht: Er ist vertippt, gelöscht oder abgelaufen. Lege unter {url} einen neuen an und füge ihn vollständig ein.',
+    '{name} akzeptiert diesen Schlüssel nicht: Er ist falsch eingegeben, gelöscht oder abgelaufen. Lege unter {url} einen neuen an und füge ihn vollständig ein.',
   '{name} knows this key, but its account has no credit left or has reached its spending limit. Add credit or raise the limit in your {account} account under Billing.':
     '{name} kennt diesen Schlüssel, aber das Konto hat kein Guthaben mehr oder sein Ausgabenlimit erreicht. Lade in deinem Konto bei {account} unter „Billing“ Guthaben auf oder erhöhe das Limit.',
   '{name} has trouble just now, so the key could not be checked. You need not do anything. A saved key is checked again by itself within minutes.':
@@ -30,7 +30,7 @@ export const sentences: Readonly<Record<string, string>> = {
   'This key was replaced or removed while it was being checked. Look again.':
     'Dieser Schlüssel wurde ersetzt oder entfernt, während er geprüft wurde. Sieh noch einmal nach.',
   'The database cannot be written at the moment. Nothing was saved; please try again.':
-    'Die Datenbank kann gerade nicht geschrieben werden. Nichts wurde gespeichert; bitte versuche es erneut.',
+    'In die Datenbank kann gerade nicht geschrieben werden. Nichts wurde gespeichert; bitte versuche es erneut.',
   'The master key of this server has sealed as often as is safe. Nothing was saved; an administrator has to change it (keys rotate).':
     'Der Hauptschlüssel dieses Servers hat so oft versiegelt, wie es sicher ist. Nichts wurde gespeichert; die Administration muss ihn wechseln (keys rotate).',
   'Your own keys are part of the Premium and Lifetime plans. Nothing was saved or checked.':

@@ -2,7 +2,7 @@ import type { Messages } from '../i18n.ts';
 
 export const usage: Messages['usage'] = {
   title: 'Nutzung',
-  lead: 'Was du angefragt hast, mit deinen eigenen Schlüsseln und denen der Plattform.',
+  lead: 'Deine Anfragen, mit deinen eigenen Schlüsseln und denen der Plattform.',
   unpriced: '{n} Anfrage mit unbekanntem Preis | {n} Anfragen mit unbekanntem Preis',
   unmeasured: '{n} Anfrage unbekannter Größe | {n} Anfragen unbekannter Größe',
 
@@ -134,7 +134,7 @@ export const usage: Messages['usage'] = {
     cached: 'davon aus dem Cache gelesen',
     cacheWrite: 'davon in den Cache geschrieben',
     output: 'Ausgabe-Tokens',
-    reasoning: 'davon Nachdenken',
+    reasoning: 'davon fürs Nachdenken',
     tokens: 'Tokens insgesamt',
     cost: 'Geschätzte Kosten',
     estimated: 'Die Antwort brach ab, bevor der Anbieter die Tokens nennen konnte: Diese Zahlen sind geschätzt.',
@@ -161,16 +161,16 @@ export const usage: Messages['usage'] = {
     upstream_reset: 'Die Verbindung zum Anbieter ist abgerissen. Versuche es erneut.',
     server_stopped: 'Dieser Server wurde währenddessen angehalten. Versuche es erneut.',
     storage_unavailable: 'Dieser Server konnte die Nutzung nicht festhalten. Sag deiner Administration Bescheid.',
-    platform_busy: 'Der Schlüssel der Plattform ist am Limit des Anbieters. Warte etwas oder hinterlege einen eigenen Schlüssel.',
+    platform_busy: 'Der Schlüssel der Plattform ist am Limit des Anbieters. Warte etwas oder füge einen eigenen Schlüssel hinzu.',
     platform_unavailable:
       'Der Schlüssel der Plattform hat nicht funktioniert. Die Administration weiß Bescheid; mit einem eigenen Schlüssel geht es sofort weiter.',
   },
 
   empty: 'Keine Anfragen in diesem Zeitraum.',
   emptyFilter: 'Zu diesen Filtern gibt es keine Anfragen.',
-  emptyHint: 'Erstelle ein Zugangstoken und richte dein SDK auf diesen Server: Seine Anfragen erscheinen hier von selbst.',
+  emptyHint: 'Lege ein Zugangstoken an und stelle dein SDK auf diesen Server ein: Seine Anfragen erscheinen hier von selbst.',
   emptyRange: 'Wähle einen längeren Zeitraum oder stelle eine Anfrage: Sie erscheint hier von selbst.',
-  makeToken: 'Zugangstoken erstellen',
-  addKey: 'Schlüssel hinterlegen',
+  makeToken: 'Zugangstoken anlegen',
+  addKey: 'Schlüssel hinzufügen',
   stale: 'Die Zahlen ließen sich nicht aktualisieren: {problem}',
 };

@@ -19,7 +19,7 @@ export const account = {
   setUp: {
     title: 'Welcome',
     shortTitle: 'Set up',
-    lead: 'This server has no administrator yet. Make that account: it is yours, and you run the server with it.',
+    lead: 'This server has no administrator yet. Create that account now: it is yours, and with it you run the server.',
     noToken: 'This page needs the one-time link that the server printed on its console when it started. Open that whole link.',
     done: 'This server is already set up, so its set-up link no longer works.',
     home: 'Go to your API keys',

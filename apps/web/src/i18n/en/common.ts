@@ -26,7 +26,7 @@ export const common = {
   unknown: 'unknown',
   language: 'Language',
   theme: 'Appearance',
-  themes: { system: 'As the system', light: 'Light', dark: 'Dark' },
+  themes: { system: 'Same as system', light: 'Light', dark: 'Dark' },
   settings: 'Settings',
   signOut: 'Sign out',
   signedInAs: 'Signed in as',

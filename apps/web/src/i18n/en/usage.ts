@@ -1,6 +1,6 @@
 export const usage = {
   title: 'Usage',
-  lead: 'What you asked, with your own keys and the platform’s.',
+  lead: 'Your requests, on your own keys and on the platform’s.',
   unpriced: '{n} request of unknown price | {n} requests of unknown price',
   unmeasured: '{n} request of unknown size | {n} requests of unknown size',
 
@@ -135,7 +135,7 @@ export const usage = {
     reasoning: 'of which reasoning',
     tokens: 'All tokens',
     cost: 'Estimated cost',
-    estimated: 'The provider did not say how many tokens it were, because the answer ended early: these are estimated.',
+    estimated: 'The answer ended before the provider could say how many tokens it used: these figures are estimated.',
     unpriced: 'No public price of this model is known. Once one is, it is filled in.',
     open: 'This request is still running. Tokens and cost come with its end.',
   },
