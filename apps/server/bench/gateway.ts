@@ -1,5 +1,6 @@
 /** This server with everything on: a real token, a sealed key, choice, and metering on the disk. */
-import { count, gte } from 'drizzle-orm';
+import { count, eq, gte } from 'drizzle-orm';
+import { hashPassword } from '../src/auth.ts';
 import { startServer } from '../src/cli/serve.ts';
 import { idAt } from '../src/meter.ts';
 import { createLog } from '../src/ports/log.ts';
@@ -45,6 +46,31 @@ async function rows(): Promise<{ all: number; done: number }> {
   return { all, done: Number(states.find(({ state }) => state === 'done')?.rows ?? 0) };
 }
 
-const isProfile = (question: unknown): question is { profileMs: number } => typeof question === 'object' && question !== null;
+/** A person's cookie, as their browser would have it after signing in. */
+async function signIn(userId: string): Promise<string> {
+  const { user, account } = app.db.tables;
+  const password = random();
+  await app.db.orm
+    .update(account)
+    .set({ password: await hashPassword(password) })
+    .where(eq(account.userId, userId));
+  const [person] = await app.db.orm.select({ email: user.email }).from(user).where(eq(user.id, userId));
+  const answer = await fetch(`http://127.0.0.1:${port}/api/auth/sign-in/email`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin: app.config.publicUrl },
+    body: JSON.stringify({ email: person?.email, password }),
+  });
+  if (!answer.ok) throw new Error(`Cannot sign in: ${await answer.text()}`);
+  return answer.headers
+    .getSetCookie()
+    .map((line) => line.split(';')[0])
+    .join('; ');
+}
 
-serveParent({ port, token }, { answer: (question) => (isProfile(question) ? profile(question.profileMs) : rows()) });
+type Question = 'rows' | { profileMs: number } | { signIn: string };
+
+function answer(question: Question): Promise<unknown> {
+  if (question === 'rows') return rows();
+  return 'signIn' in question ? signIn(question.signIn) : profile(question.profileMs);
+}
+serveParent({ port, token }, { answer: (question) => answer(question as Question) });

@@ -20,6 +20,8 @@ import { providerKey } from './shapes.ts';
 export interface SeedSize {
   users: number;
   rows: number;
+  /** Every so many-th request is person 0's, with models and key sources of many kinds; none: person 0 is like the others. */
+  busyEvery?: number;
 }
 
 const hourMs = 3_600_000;
@@ -32,7 +34,7 @@ const perTransaction = 10_000;
 type Insert = (values: Record<string, unknown>) => void;
 type Tables = Db['tables'];
 
-export async function seed(config: Config, { users, rows }: SeedSize): Promise<void> {
+export async function seed(config: Config, { users, rows, busyEvery = 0 }: SeedSize): Promise<void> {
   const modules = await createModules(config, { log: createLog({ level: 'silent', format: 'json' }) });
   const { db, keyring } = modules;
   const { tables } = db;
@@ -49,7 +51,7 @@ export async function seed(config: Config, { users, rows }: SeedSize): Promise<v
     return (values) => void insert.run(...(make(values).params as SQLInputValue[]));
   };
   await writePeople({ file, into, tables, keyring, users });
-  await withoutIndex(file, 'request_user', () => writeRequests({ file, into, tables, users, rows }));
+  await withoutIndex(file, 'request_user', () => writeRequests({ file, into, tables, users, rows, busyEvery }));
   const { sql: text, params } = statement(bumpGeneration(db.orm, tables));
   file.prepare(text).run(...(params as SQLInputValue[]));
   file.close();
@@ -90,8 +92,25 @@ async function writePeople({ file, into, tables: t, keyring, users }: Writing & 
 const tokens = { inputTokens: 412, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 50, reasoningTokens: 0, totalTokens: 462 };
 const costNanoUsd = 91_800;
 const chat = { provider: 'openai', model: 'gpt-4o-mini', source: 'user' };
+/** What a busy person uses, one after the other; the last is rare. */
+const kinds = [
+  chat,
+  { provider: 'openai', model: 'gpt-4o', source: 'user' },
+  { provider: 'openai', model: 'gpt-4.1', source: 'user' },
+  { provider: 'openai', model: 'gpt-4o-mini', source: 'platform' },
+  { provider: 'anthropic', model: 'claude-sonnet-4-5', source: 'user' },
+  { provider: 'anthropic', model: 'claude-haiku-4-5', source: 'user' },
+  { provider: 'anthropic', model: 'claude-haiku-4-5', source: 'platform' },
+  { provider: 'openai', model: 'text-embedding-3-small', source: 'user' },
+  { provider: 'openai', model: 'gpt-4-turbo', source: 'user' },
+];
+const rareEvery = 100_000;
+export const rareModel = 'gpt-4-turbo';
 
-async function writeRequests({ file, into, tables: t, users, rows }: Writing & { rows: number }): Promise<void> {
+/** @param n  counts the busy person's requests */
+const kindOf = (n: number): number => (n % rareEvery === rareEvery / 2 ? kinds.length - 1 : n % (kinds.length - 1));
+
+async function writeRequests({ file, into, tables: t, users, rows, busyEvery }: Writing & Required<SeedSize>): Promise<void> {
   const request = into(t.request);
   const sums = sumsInto({ file, into, tables: t, users });
   const endMs = Date.now() - hourMs;
@@ -111,19 +130,22 @@ async function writeRequests({ file, into, tables: t, users, rows }: Writing & {
   await inTransactions(file, rows, (n) => {
     const startedAt = startMs + Math.floor((n * (endMs - startMs)) / rows);
     // Neighbours are strangers, and the next quarter of an hour belongs to others: 7,919 and 104,729 are prime.
-    const person = (Math.floor(startedAt / bucketMs) * 7_919 + (n % people) * 104_729) % users;
-    const what = { ...chat, route: '/v1/chat/completions', streamed: false, state: 'done', status: 200, estimated: false };
+    const anybody = (Math.floor(startedAt / bucketMs) * 7_919 + (n % people) * 104_729) % users;
+    const isBusy = busyEvery > 0 && n % busyEvery === 0;
+    const [person, kind] = isBusy ? [0, kindOf(n / busyEvery)] : [anybody, 0];
+    const what = { ...kinds[kind], route: '/v1/chat/completions', streamed: false, state: 'done', status: 200, estimated: false };
     const counts = { ...tokens, cacheWrite1hTokens: 0, audioInputTokens: 0, audioOutputTokens: 0, costNanoUsd };
     request({
       id: idAt(startedAt),
       ...ids[person],
+      ...(kinds[kind]?.source === 'platform' && { keyId: null }),
       ...what,
       ...counts,
       startedAt,
       firstByteAt: startedAt + 400,
       endedAt: startedAt + 1_300,
     });
-    sums.add(person, startedAt);
+    sums.add(person, kind, startedAt);
   });
   sums.end();
 }
@@ -139,34 +161,49 @@ function sumsInto({ file, into, tables: t }: Writing) {
     ...{ requests, unpricedRequests: 0, unmeasuredRequests: 0 },
   });
 
+  /** A person and a kind as one number, and back. */
+  const placeOf = (person: number, kind: number) => person * kinds.length + kind;
+  const at = (place: number) => ({ person: Math.floor(place / kinds.length), ...(kinds[place % kinds.length] ?? chat) });
+
   function endBucket(): void {
-    let all = 0;
-    for (const [person, requests] of inBucket) {
-      usageUser({ userId: idOf('user', person), bucket, ...chat, keyId: idOf('key', person), ...sumOf(requests) });
-      all += requests;
+    const all = new Map<number, number>();
+    for (const [place, requests] of inBucket) {
+      const { person, ...kind } = at(place);
+      const keyId = kind.source === 'user' ? idOf('key', person) : '';
+      usageUser({ userId: idOf('user', person), bucket, ...kind, keyId, ...sumOf(requests) });
+      addTo(all, place % kinds.length, requests);
     }
-    if (all > 0) usageTotal({ bucket, ...chat, tier: 'premium', ...sumOf(all) });
+    for (const [kind, requests] of all) usageTotal({ bucket, ...kinds[kind], tier: 'premium', ...sumOf(requests) });
     inBucket.clear();
   }
 
   function endDay(): void {
-    for (const [person, requests] of inDay) usageUserDay({ day, userId: idOf('user', person), source: chat.source, ...sumOf(requests) });
+    const bySource = new Map<string, number>();
+    for (const [place, requests] of inDay) addTo(bySource, `${at(place).person} ${at(place).source}`, requests);
+    for (const [key, requests] of bySource) {
+      const [person, source] = key.split(' ');
+      usageUserDay({ day, userId: idOf('user', Number(person)), source, ...sumOf(requests) });
+    }
     inDay.clear();
   }
 
   function endAll(): void {
-    const lastUsedAt = lastMs;
-    for (const [person, requests] of inAll)
-      keyTotals({ owner: idOf('user', person), provider: chat.provider, position: 0, ...sumOf(requests), lastUsedAt });
+    const byProvider = new Map<string, number>();
+    for (const [place, requests] of inAll)
+      if (at(place).source === 'user') addTo(byProvider, `${at(place).person} ${at(place).provider}`, requests);
+    for (const [key, requests] of byProvider) {
+      const [person, provider] = key.split(' ');
+      keyTotals({ owner: idOf('user', Number(person)), provider, position: 0, ...sumOf(requests), lastUsedAt: lastMs });
+    }
   }
 
   return {
-    add(person: number, startedAt: number): void {
+    add(person: number, kind: number, startedAt: number): void {
       const [itsBucket, itsDay] = [startedAt - (startedAt % bucketMs), startedAt - (startedAt % dayMs)];
       if (itsBucket !== bucket) endBucket();
       if (itsDay !== day) endDay();
       [bucket, day, lastMs] = [itsBucket, itsDay, startedAt];
-      for (const counts of [inBucket, inDay, inAll]) counts.set(person, (counts.get(person) ?? 0) + 1);
+      for (const counts of [inBucket, inDay, inAll]) addTo(counts, placeOf(person, kind), 1);
     },
     end(): void {
       file.exec('begin');
@@ -176,6 +213,10 @@ function sumsInto({ file, into, tables: t }: Writing) {
       file.exec('commit');
     },
   };
+}
+
+function addTo<Key>(counts: Map<Key, number>, key: Key, more: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + more);
 }
 
 /** Writes `count` rows, many in a transaction; in between, the process hears when it is to end. */

@@ -11,10 +11,10 @@ export interface Seeded {
   bytes: number;
 }
 
-const { folder, secrets, users, rows } = argsOf<SeedSize & { folder: string; secrets: Secrets }>();
+const { folder, secrets, ...size } = argsOf<SeedSize & { folder: string; secrets: Secrets }>();
 endWithParent();
 const startMs = performance.now();
 // No request is made here, so there need not be anybody at this port.
-await seed(benchConfig({ folder, secrets, upstreamPort: 1 }), { users, rows });
+await seed(benchConfig({ folder, secrets, upstreamPort: 1 }), size);
 const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
 serveParent({ tookMs: performance.now() - startMs, bytes } satisfies Seeded);

@@ -16,6 +16,8 @@ export interface Plan {
   users: readonly number[];
   rows: readonly number[];
   streams: readonly number[];
+  /** How often each question of a page is asked. */
+  pageTimes: number;
   /** Until what opening streams has left behind is over. */
   settleMs: number;
   /** How long open streams are listened to. */
@@ -27,6 +29,7 @@ export const thorough = {
   users: [10, 10_000, 1_000_000],
   rows: [0, 1_000_000, 10_000_000],
   streams: [1, 100, 1_000, 5_000],
+  pageTimes: 200,
 } as const satisfies Omit<Plan, 'connections'>;
 
 export const quick = {
@@ -34,6 +37,7 @@ export const quick = {
   users: [10, 10_000],
   rows: [0, 100_000],
   streams: [1, 100, 1_000],
+  pageTimes: 50,
 } as const satisfies Omit<Plan, 'connections'>;
 
 /** The server under test has a core of its own; null: this system leaves no choice. */

@@ -13,6 +13,7 @@ import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
+import { createLive } from './meter-live.ts';
 import { createRepricing } from './meter-repricing.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
@@ -40,7 +41,7 @@ export interface Ports {
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 /** What procedures may use. */
-export type Modules = Pick<App, 'config' | 'vault' | 'meter' | 'limits' | 'plans' | 'tokens' | 'accounts' | 'auth' | 'notices'>;
+export type Modules = Pick<App, 'config' | 'vault' | 'meter' | 'live' | 'limits' | 'plans' | 'tokens' | 'accounts' | 'auth' | 'notices'>;
 
 const recheckEveryMs = 10_000;
 const holdMs = 20;
@@ -101,7 +102,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
   const boot = await startBoot({ db, clock });
   const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
-  const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs });
+  const live = createLive({ db, clock, session: auth.liveSession });
+  const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
   const repricing = createRepricing({ db, price, nowMs: clock.now });
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
@@ -187,6 +189,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     ...modules,
     boot,
     meter,
+    live,
     metrics,
     limits,
     callers,
@@ -195,13 +198,15 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     get draining() {
       return draining;
     },
-    /** From now on the gateway takes no new requests; those under way go on. */
+    /** From now on the gateway takes no new requests; those under way go on. Pages that only listen are sent away. */
     drain(): void {
       draining = true;
+      live.stop();
       cancel();
     },
     async close(): Promise<void> {
       draining = true;
+      live.stop();
       cancel();
       repricing.stop();
       await outbound.close();

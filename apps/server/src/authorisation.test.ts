@@ -48,6 +48,11 @@ const rules = {
   gateway: { ...bad, anonymous: nobody, cookie: nobody, 'manage token': forbidden },
   /** A session in a browser, and nothing else. */
   browser: Object.fromEntries(roles.filter((role) => role !== 'cookie').map((role) => [role, nobody])),
+  /** The same of ours: who is somebody, but comes otherwise, is told so. */
+  page: {
+    ...Object.fromEntries(roles.filter((role) => role !== 'cookie').map((role) => [role, forbidden])),
+    ...{ ...bad, anonymous: nobody },
+  },
   /** It is not there, whoever asks. */
   none: Object.fromEntries(roles.map((role) => [role, [404, 'not_found']])),
 } satisfies Record<string, Rule>;
@@ -83,6 +88,7 @@ const table: Readonly<Record<string, Line>> = {
   'DELETE /api/v1/api-keys/{id}': { who: 'user', ok: 204, id: 'key' },
   'GET /api/v1/api-keys/providers': { who: 'user', ok: 200 },
   'GET /api/v1/api-keys/usage': { who: 'user', ok: 200 },
+  'GET /api/v1/api-keys/usage/requests': { who: 'user', ok: 200, query: range },
   'GET /api/v1/limits': { who: 'user', ok: 200 },
   'GET /api/v1/tokens': { who: 'user', ok: 200 },
   'POST /api/v1/tokens': { who: 'person', ok: 201, json: { name: 'new' } },
@@ -105,6 +111,8 @@ const table: Readonly<Record<string, Line>> = {
   'trpc keys.remove': { who: 'user', ok: 200, json: {}, id: 'key' },
   'trpc keys.providers': { who: 'user', ok: 200 },
   'trpc usage.report': { who: 'user', ok: 200, json: { days: 1 } },
+  'trpc usage.requests': { who: 'user', ok: 200, json: { from: '2026-01-01T00:00:00Z', to: '2026-12-31T00:00:00Z' } },
+  'trpc usage.live': { who: 'page', ok: 200 },
   'trpc usage.limits': { who: 'user', ok: 200 },
   'trpc tokens.list': { who: 'user', ok: 200 },
   'trpc tokens.create': { who: 'person', ok: 200, json: { name: 'new' } },
@@ -151,7 +159,7 @@ const gatewayTable: Readonly<Record<string, unknown>> = {
   'anthropic GET /v1/models/{id}': undefined,
 };
 
-const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { type: 'query' | 'mutation' } }>;
+const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { type: 'query' | 'mutation' | 'subscription' } }>;
 
 test('every route has its line, and every line its route', () => {
   const answered = [
@@ -181,6 +189,14 @@ async function cookieOf(app: TestApp, who: Person): Promise<string> {
   const cookie = res.headers.getSetCookie().map((line) => line.split(';')[0]);
   if (res.status !== 200 || cookie.length === 0) throw new Error(`Cannot sign in: ${await res.text()}`);
   return cookie.join('; ');
+}
+
+/** Whoever may listen is listening once the head is there; whoever may not has the refusal as an event. */
+async function answerOf(res: Response, isListening: boolean): Promise<Answer> {
+  if (isListening) await res.body?.cancel();
+  const body = isListening ? '' : await res.text();
+  const refusal = /event: serialized-error\ndata: (.*)/.exec(body)?.[1];
+  return { status: refusal ? JSON.parse(refusal).data.httpStatus : res.status, body: refusal ?? body, headers: '' };
 }
 
 async function stage() {
@@ -238,13 +254,14 @@ async function stage() {
     const [first = '', rest = ''] = line.split(' ');
     const isTrpc = first === 'trpc';
     const type = procedures[rest]?._def.type;
-    const method = isTrpc ? (type === 'query' ? 'GET' : 'POST') : first;
+    const method = isTrpc ? (type === 'mutation' ? 'POST' : 'GET') : first;
     const inBody = id !== undefined && !rest.includes('{');
     const json = inBody ? { ...(more?.json as object), id } : more?.json;
     const query = isTrpc && type === 'query' ? (json ? `input=${encodeURIComponent(JSON.stringify(json))}` : '') : (more?.query ?? '');
     const path = (isTrpc ? `/trpc/${rest}` : rest.replace('{id}', id ?? '')) + (query && `?${query}`);
     const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
     const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
+    if (type === 'subscription') return answerOf(res, app.app.live.streams() > 0);
     return {
       status: res.status,
       body: (await res.text()).replaceAll(id ?? '\0', '<id>'),
@@ -341,7 +358,7 @@ test("lists show what is one's own, and nobody else's usage", async () => {
       const { status, body } = await stand.send(line, { role, more });
       expect(status, line).toBe(200);
       for (const theirs of [id, people.other.email, key?.id ?? '']) expect(body, `${line} as ${role}`).not.toContain(theirs);
-      if (/usage|report/.test(line)) expect(body, line).not.toMatch(/"requests":[1-9]|\r\nreq_/);
+      if (/usage|report/.test(line)) expect(body, line).not.toMatch(/"requests":[1-9]|\r\nreq_|"id":"req_/);
     }
   }
 });

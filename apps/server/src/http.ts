@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { AppError, toAppError, UsageRange } from '@synthstack/core';
+import { AppError, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
@@ -90,14 +90,14 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
 
   async function sendCsv(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const caller = admit(await identify(req));
-    const range = UsageRange.safeParse(readQuery(UsageRange, target));
-    if (!range.success) throw inputError(range.error);
+    const query = UsageExport.safeParse(readQuery(UsageExport, target));
+    if (!query.success) throw inputError(query.error);
     res.writeHead(200, {
       'content-type': 'text/csv; charset=utf-8',
       'content-disposition': 'attachment; filename="usage.csv"',
       'cache-control': 'no-store',
     });
-    for await (const part of app.meter.exportCsv(caller.userId, range.data)) {
+    for await (const part of app.meter.exportCsv(caller.userId, query.data)) {
       if (res.destroyed) return;
       if (!res.write(part)) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
     }

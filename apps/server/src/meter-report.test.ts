@@ -1,24 +1,12 @@
-import { noTokens, type UsageQuery, type UsageTotals } from '@synthstack/core';
-import { type TestDb, testDb } from '@synthstack/core/testing';
+import type { UsageQuery, UsageTotals } from '@synthstack/core';
+import { testDb } from '@synthstack/core/testing';
 import { expect, test } from 'vitest';
-import { createMeter, type Meter, type OpenRequest, type Settlement } from './meter.ts';
-import { providerOf } from './providers/catalog.ts';
+import { ending, meterOn, opening } from '../test/meter.ts';
 
 const quarterMs = 15 * 60_000;
 const dayMs = 96 * quarterMs;
+const charts = ['model', 'provider', 'keySource'] as const;
 const zones = ['Europe/Berlin', 'America/New_York', 'Asia/Kathmandu', 'Australia/Lord_Howe', 'America/Sao_Paulo', 'UTC'];
-
-function meterOn(db: TestDb) {
-  let nowMs = 0;
-  const clock = { now: () => nowMs, after: () => () => undefined };
-  const meter = createMeter({ db, clock, boot: { id: 'boot', slot: 0 }, price: (provider, model) => providerOf(provider).price(model) });
-  return {
-    meter,
-    at(ms: number) {
-      nowMs = ms;
-    },
-  };
-}
 
 /** The same numbers each time. */
 function createRandom(seed: number) {
@@ -27,31 +15,6 @@ function createRandom(seed: number) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-}
-
-function opening(meter: Meter, startedAt: number, more: Partial<OpenRequest> = {}): OpenRequest {
-  return {
-    id: meter.newId(),
-    userId: 'ada',
-    tier: 'premium',
-    tokenId: null,
-    provider: 'openai',
-    route: '/v1/chat/completions',
-    model: 'gpt-4o-mini',
-    streamed: false,
-    firstKeyId: 'key',
-    keyId: 'key',
-    source: 'user',
-    fallbackReason: null,
-    slotAt: null,
-    startedAt,
-    ...more,
-  };
-}
-
-function ending(input: number, output: number, more: Partial<Settlement> = {}): Settlement {
-  const usage = { model: null, tokens: { ...noTokens, input, output, cachedInput: Math.floor(input / 2) }, total: input + output };
-  return { state: 'done', status: 200, errorCode: null, usage, estimated: false, firstByteAt: 1, ...more };
 }
 
 const counts = [
@@ -102,9 +65,19 @@ test('in every time zone, over every change of the clocks, the report is the sum
       for (const groupBy of ['hour', 'day'] as const) {
         const fromMs = week + random(5 * 96) * quarterMs;
         const toMs = fromMs + (1 + random(2 * 96)) * quarterMs;
-        const query: UsageQuery = { from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), timezone, groupBy };
+        const query: UsageQuery = {
+          ...{ from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString(), timezone, groupBy },
+          ...{ seriesBy: charts[random(3)], model: [undefined, 'gpt-4o'][random(2)], keySource: ([undefined, 'user'] as const)[random(2)] },
+        };
         const report = await meter.report('ada', query);
-        const own = rows.filter((row) => row.startedAt >= fromMs && row.startedAt < toMs);
+        const wanted = rows.filter(
+          ({ model, source }) => [model, undefined].includes(query.model) && [source, undefined].includes(query.keySource),
+        );
+        const own = wanted.filter((row) => row.startedAt >= fromMs && row.startedAt < toMs);
+        const [previousFromMs, previousToMs] = [Date.parse(report.previousFrom), Date.parse(report.previousTo)];
+        expect(report.previous.requests).toBe(
+          wanted.filter((row) => row.startedAt >= previousFromMs && row.startedAt < previousToMs).length,
+        );
         const add = (value: (row: (typeof rows)[number]) => number | null) => own.reduce((sum, row) => sum + (value(row) ?? 0), 0);
         expect(countsOf(report.totals)).toEqual({
           requests: own.length,
@@ -123,6 +96,10 @@ test('in every time zone, over every change of the clocks, the report is the sum
           const start = Date.parse(part.start);
           const end = Date.parse(report.series[i + 1]?.start ?? query.to ?? '');
           expect(part.requests).toBe(own.filter((row) => row.startedAt >= start && row.startedAt < end).length);
+          const lines = report.parts ?? [];
+          for (const name of ['requests', 'totalTokens'] as const)
+            expect(lines.reduce((sum, line) => sum + (line[name][i] ?? 0), 0)).toBe(part[name]);
+          expect(lines.reduce((sum, line) => sum + (line.estimatedCostUsd[i] ?? 0), 0)).toBeCloseTo(part.estimatedCostUsd, 9);
         }
       }
     }
@@ -181,85 +158,52 @@ test('what a caller who left early has used counts as tokens, not as an answer',
   });
 });
 
-/** RFC 4180, by hand. */
-function readCsv(text: string): string[][] {
-  const lines: string[][] = [];
-  let cells: string[] = [];
-  for (let i = 0; i < text.length; ) {
-    let cell = '';
-    if (text[i] === '"') {
-      for (i += 1; text[i] !== '"' || text[i + 1] === '"'; i += 1) {
-        if (text[i] === '"') i += 1;
-        cell += text[i];
-      }
-      i += 1;
-    } else while (i < text.length && text[i] !== ',' && text[i] !== '\r') cell += text[i++];
-    cells.push(cell);
-    if (text[i] === ',') i += 1;
-    else {
-      expect(text.slice(i, i + 2)).toBe('\r\n');
-      i += 2;
-      lines.push(cells);
-      cells = [];
-    }
-  }
-  return lines;
-}
-
-async function csvOf(meter: Meter, userId: string, range: { from: string; to: string }): Promise<string> {
-  let text = '';
-  for await (const part of meter.exportCsv(userId, range)) text += part;
-  return text;
-}
-
-test('the export has every request of the range, once and in order, over several pages, and nobody else’s', async () => {
+test('a report is held against the period before, and says which that was', async () => {
   await using db = await testDb();
   const { meter, at } = meterOn(db);
-  const startMs = Date.UTC(2026, 5, 1);
-  const rows = Array.from({ length: 2_500 }, (_, i) => {
-    // A hundred of them in the same millisecond.
-    const startedAt = startMs + Math.floor(i / 100) * 7;
+  const noon = Date.UTC(2026, 5, 10, 12);
+  // Yesterday morning, yesterday afternoon, this morning.
+  for (const startedAt of [noon - dayMs - 2 * quarterMs, noon - dayMs + 8 * quarterMs, noon - 2 * quarterMs]) {
     at(startedAt);
-    const closed = { bootId: 'boot', state: 'done' as const, inputTokens: i };
-    const mine = { ...opening(meter, startedAt), ...closed };
-    return i % 10 === 0 ? [mine, { ...opening(meter, startedAt, { userId: 'bob' }), ...closed }] : [mine];
-  }).flat();
-  for (let i = 0; i < rows.length; i += 500) await db.orm.insert(db.tables.request).values(rows.slice(i, i + 500));
-  const range = { from: new Date(startMs).toISOString(), to: new Date(startMs + 25 * 7).toISOString() };
-  const [head, ...lines] = readCsv(await csvOf(meter, 'ada', range));
-  expect(head?.slice(0, 3)).toEqual(['request_id', 'started_at', 'ended_at']);
-  expect(lines.map((line) => Number(line[head?.indexOf('input_tokens') ?? -1]))).toEqual(Array.from({ length: 2_500 }, (_, i) => i));
-  expect(new Set(lines.map(([id]) => id)).size).toBe(2_500);
-  const part = { from: new Date(startMs + 7).toISOString(), to: new Date(startMs + 14).toISOString() };
-  expect(readCsv(await csvOf(meter, 'ada', part))).toHaveLength(1 + 100);
-  expect(readCsv(await csvOf(meter, 'nobody', range))).toHaveLength(1);
+    const request = opening(meter, startedAt);
+    await meter.record(request);
+    await meter.settle(request, ending(100, 10));
+  }
+  at(noon);
+  const report = await meter.report('ada', { days: 1, timezone: 'UTC', groupBy: 'hour' });
+  expect(report.totals).toMatchObject({ requests: 1, totalTokens: 110 });
+  expect(report.previous).toEqual(report.totals);
+  expect(report).toMatchObject({ previousFrom: '2026-06-09T00:00:00.000Z', previousTo: '2026-06-09T12:15:00.000Z' });
+  const byHours = await meter.report('ada', { hours: 24, timezone: 'UTC', groupBy: 'hour' });
+  expect(byHours.totals.requests).toBe(2);
+  expect(byHours.series).toHaveLength(25);
+  expect(byHours.parts).toBeUndefined();
 });
 
-test('in the export no cell is a formula, and every text comes back as it was', async () => {
+test('of many models, the eight that cost most have parts of their own, and the rest is one; each model has its price', async () => {
   await using db = await testDb();
   const { meter, at } = meterOn(db);
-  const startMs = Date.UTC(2026, 5, 1);
-  at(startMs);
-  const models = [
-    '=HYPERLINK("http://x")',
-    '+1',
-    '-1',
-    '@SUM(A1)',
-    '\ttab',
-    '\rreturn',
-    'a"b',
-    'a,b',
-    'a\nb',
-    'a\r\nb',
-    "'quoted",
-    'plain',
-    'ünïcödé 中',
-  ];
-  for (const model of models) await meter.record(opening(meter, startMs, { model }));
-  const text = await csvOf(meter, 'ada', { from: new Date(startMs).toISOString(), to: new Date(startMs + 1).toISOString() });
-  const [head, ...lines] = readCsv(text);
-  const cells = lines.map((line) => line[head?.indexOf('model') ?? -1] ?? '');
-  expect(cells).toEqual(models.map((model) => (/^[=+\-@\t\r]/.test(model) ? `'${model}` : model)));
-  for (const line of lines) for (const cell of line) expect(cell).not.toMatch(/^[=+\-@\t\r]/);
-  expect(lines.every((line) => line.length === head?.length)).toBe(true);
+  const startedAt = Date.UTC(2026, 5, 10, 12);
+  at(startedAt);
+  for (let i = 0; i < 12; i += 1) {
+    const request = opening(meter, startedAt, { model: i < 2 ? (['gpt-4o', 'gpt-4o-mini'][i] ?? null) : i === 2 ? null : `unpriced-${i}` });
+    await meter.record(request);
+    await meter.settle(request, ending(1_000 * (i + 1), 10));
+  }
+  const { parts = [], byModel } = await meter.report('ada', { days: 1, timezone: 'UTC', groupBy: 'day', seriesBy: 'model' });
+  expect(parts.map(({ model, other }) => (other ? 'other' : model))).toEqual([
+    ...['gpt-4o', 'gpt-4o-mini'],
+    ...['unpriced-11', 'unpriced-10', 'unpriced-9', 'unpriced-8', 'unpriced-7', 'unpriced-6'],
+    'other',
+  ]);
+  expect(parts.at(-1)).toEqual({ other: true, requests: [4], totalTokens: [3_010 + 4_010 + 5_010 + 6_010], estimatedCostUsd: [0] });
+  expect(parts[0]).toMatchObject({ provider: 'openai', model: 'gpt-4o', requests: [1], totalTokens: [1_010] });
+  expect(byModel.find(({ model }) => model === 'gpt-4o')).toMatchObject({ inputUsdPerMillion: 2.5, outputUsdPerMillion: 10 });
+  expect(byModel.find(({ model }) => model === null)).toMatchObject({ inputUsdPerMillion: null, outputUsdPerMillion: null, requests: 1 });
+  const unknown = await meter.report('ada', { days: 1, timezone: 'UTC', groupBy: 'day', model: '' });
+  expect(unknown.byModel).toMatchObject([{ model: null, requests: 1, totalTokens: 3_010 }]);
+  const by = async (seriesBy: 'provider' | 'keySource') =>
+    (await meter.report('ada', { days: 1, timezone: 'UTC', groupBy: 'day', seriesBy })).parts;
+  expect(await by('provider')).toMatchObject([{ provider: 'openai', requests: [12] }]);
+  expect(await by('keySource')).toMatchObject([{ keySource: 'user', requests: [12] }]);
 });

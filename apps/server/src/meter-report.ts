@@ -1,179 +1,192 @@
-/** What people see of their usage: reports from the sums, and the export of single requests. */
-import { toUsd, type UsageQuery, type UsageReport, type UsageTotals } from '@synthstack/core';
-import type { Db } from '@synthstack/core/db';
-import { and, asc, eq, gt, gte, lt, type SQL, sql } from 'drizzle-orm';
-import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
-import { bucketMs, idAt, requestIdOf } from './meter.ts';
-import type { Clock } from './ports/clock.ts';
-import { daysAgo, periodStarts } from './zone.ts';
+/** What people see of their usage, in sums: totals, charts and tables of a range, beside the period before it. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { toUsd, type UsagePart, type UsageQuery, type UsageReport, type UsageTotals, usdPerMillion } from '@synthstack/core';
+import { type Db, prepared, type Tables } from '@synthstack/core/db';
+import { type SQL, sql } from 'drizzle-orm';
+import type { MeterParts } from './meter.ts';
+import { rangeOf } from './meter-range.ts';
+import { sumNames } from './meter-statements.ts';
+import { periodStarts } from './zone.ts';
 
-const exportPage = 1_000;
+/** How many periods one statement adds up: few enough that a busy user's take milliseconds, after which others have their turn. */
+const periodsAtOnce = 8;
+/** Lines of a chart beside the one for the rest. */
+const mostParts = 8;
+const dayMs = 86_400_000;
 
-export function createReports({ db, clock }: { db: Db; clock: Clock }) {
-  const { usageUser, request } = db.tables;
+type Sums = Record<(typeof sumNames)[number], number>;
+type Group = Sums & { period: number } & Pick<Tables['usageUser']['$inferSelect'], 'provider' | 'model' | 'source'>;
+type Filters = Pick<UsageQuery, 'provider' | 'model' | 'keySource'>;
+interface Span {
+  fromMs: number;
+  toMs: number;
+}
 
-  const sumOf = (column: SQLiteColumn): SQL<number> => sql<number>`coalesce(sum(${column}), 0)`.mapWith(Number);
-  const sums = {
-    requests: sumOf(usageUser.requests),
-    inputTokens: sumOf(usageUser.inputTokens),
-    cachedInputTokens: sumOf(usageUser.cachedInputTokens),
-    cacheWriteTokens: sumOf(usageUser.cacheWriteTokens),
-    outputTokens: sumOf(usageUser.outputTokens),
-    reasoningTokens: sumOf(usageUser.reasoningTokens),
-    totalTokens: sumOf(usageUser.totalTokens),
-    costNanoUsd: sumOf(usageUser.costNanoUsd),
-    unpricedRequests: sumOf(usageUser.unpricedRequests),
-    unmeasuredRequests: sumOf(usageUser.unmeasuredRequests),
-  };
+export function createReports({ db, clock, price }: Pick<MeterParts, 'db' | 'clock' | 'price'>) {
+  const statement = sumStatement(db);
+
+  /** The sums of each span by provider, model and key source; `period` is the span's number. */
+  async function groupsOf(userId: string, spans: readonly Span[], filters: Filters): Promise<Group[]> {
+    const groups: Group[] = [];
+    for (let first = 0; first < spans.length; first += periodsAtOnce) {
+      if (first > 0) await turn();
+      const some = spans.slice(first, first + periodsAtOnce);
+      const bounds = Array.from({ length: periodsAtOnce }, (_, i) => [
+        [`from${i}`, some[i]?.fromMs ?? 0],
+        [`to${i}`, some[i]?.toMs ?? 0],
+      ]).flat();
+      const { provider = null, model = null, keySource = null } = filters;
+      const rows = await db.read(statement({ userId, provider, model, source: keySource, ...Object.fromEntries(bounds) }));
+      groups.push(...rows.map((row) => groupOf(row, first)));
+    }
+    return groups;
+  }
 
   return {
     /** The sums of a range, which is widened to whole 15-minute buckets. Costs the same after 100 requests and after 100 million. */
     async report(userId: string, query: UsageQuery): Promise<UsageReport> {
-      const { fromMs, toMs } = rangeOf(query, clock.now());
-      const inRange = and(eq(usageUser.userId, userId), gte(usageUser.bucket, fromMs), lt(usageUser.bucket, toMs));
-      const [buckets, groups] = await Promise.all([
-        db.orm
-          .select({ bucket: usageUser.bucket, ...sums })
-          .from(usageUser)
-          .where(inRange)
-          .groupBy(usageUser.bucket)
-          .orderBy(asc(usageUser.bucket)),
-        db.orm
-          .select({ provider: usageUser.provider, model: usageUser.model, source: usageUser.source, ...sums })
-          .from(usageUser)
-          .where(inRange)
-          .groupBy(usageUser.provider, usageUser.model, usageUser.source),
-      ]);
+      const { fromMs, toMs, previousFromMs, previousToMs } = rangeOf(query, clock.now());
+      const starts = periodStarts(fromMs, toMs, query.timezone, query.groupBy);
+      const groups = await groupsOf(userId, spansOf(fromMs, toMs, starts), query);
+      const before = await groupsOf(userId, slices(previousFromMs, previousToMs), query);
+      const series = addBy(groups, ({ period }) => period);
       return {
-        from: new Date(fromMs).toISOString(),
-        to: new Date(toMs).toISOString(),
+        from: instant(fromMs),
+        to: instant(toMs),
         timezone: query.timezone,
         totals: shown(addAll(groups)),
-        series: seriesOf(buckets, periodStarts(fromMs, toMs, query.timezone, query.groupBy)),
-        byModel: grouped(
-          groups,
-          (row) => `${row.provider} ${row.model}`,
-          (row) => ({ provider: row.provider, model: row.model || null }),
-        ),
-        byProvider: grouped(
-          groups,
-          (row) => row.provider,
-          (row) => ({ provider: row.provider }),
-        ),
-        byKeySource: grouped(
-          groups,
-          (row) => row.source,
-          (row) => ({ keySource: row.source }),
-        ),
+        previous: shown(addAll(before)),
+        previousFrom: instant(previousFromMs),
+        previousTo: instant(previousToMs),
+        series: starts.map((start, i) => ({ start: instant(start), ...shown(series.get(i)?.sums ?? noSums()) })),
+        ...(query.seriesBy && { parts: partsOf(groups, starts.length, query.seriesBy) }),
+        byModel: ranked(groups, modelOf).map(({ first: { provider, model }, sums }) => {
+          const prices = model === '' ? null : price(provider, model, clock.now());
+          return {
+            provider,
+            model: model || null,
+            ...shown(sums),
+            inputUsdPerMillion: usdPerMillion(prices?.input),
+            outputUsdPerMillion: usdPerMillion(prices?.output),
+          };
+        }),
+        byProvider: ranked(groups, ({ provider }) => provider).map(({ first, sums }) => ({ provider: first.provider, ...shown(sums) })),
+        byKeySource: ranked(groups, ({ source }) => source).map(({ first, sums }) => ({ keySource: first.source, ...shown(sums) })),
       };
-    },
-
-    /** Every request of a range, oldest first, as the lines of a CSV file (RFC 4180), a page of the table at a time. */
-    async *exportCsv(userId: string, range: { from: string; to: string }): AsyncGenerator<string> {
-      yield csvLine(csvColumns.map(([name]) => name));
-      const toId = idAt(Date.parse(range.to));
-      for (let after = idAt(Date.parse(range.from)) - 1; ; ) {
-        const rows = await db.orm
-          .select()
-          .from(request)
-          .where(and(eq(request.userId, userId), gt(request.id, after), lt(request.id, toId)))
-          .orderBy(asc(request.id))
-          .limit(exportPage);
-        if (rows.length > 0) yield rows.map((row) => csvLine(csvColumns.map(([, value]) => value(row)))).join('');
-        const last = rows.at(-1);
-        if (!last || rows.length < exportPage) return;
-        after = last.id;
-      }
     },
   };
 }
 
-type Sums = { -readonly [Name in keyof typeof noSums]: number };
-const noSums = {
-  requests: 0,
-  inputTokens: 0,
-  cachedInputTokens: 0,
-  cacheWriteTokens: 0,
-  outputTokens: 0,
-  reasoningTokens: 0,
-  totalTokens: 0,
-  costNanoUsd: 0,
-  unpricedRequests: 0,
-  unmeasuredRequests: 0,
+/**
+ * Made once, its text the same whatever is asked: the spans come as a list of a fixed length, those that are not needed empty. Each is
+ * a piece of the primary key.
+ */
+function sumStatement(db: Db) {
+  const { usageUser: t } = db.tables;
+  const hole = (name: string, type: 'bigint' | 'text') => sql`cast(${sql.placeholder(name)} as ${sql.raw(type)})`;
+  const lines = Array.from(
+    { length: periodsAtOnce },
+    (_, i) => sql`(${sql.raw(String(i))}, ${hole(`from${i}`, 'bigint')}, ${hole(`to${i}`, 'bigint')})`,
+  );
+  // Both engines call the columns of a list of values so.
+  const [period, fromMs, toMs] = [sql`span.column1`, sql`span.column2`, sql`span.column3`];
+  const unless = (name: string, column: SQL.Aliased | unknown) => sql`${column} = coalesce(${hole(name, 'text')}, ${column})`;
+  const sums = Object.fromEntries(sumNames.map((name) => [name, sql`sum(${t[name]})`]));
+  return prepared<Record<string, unknown>>(
+    db.orm
+      .select({ period, provider: sql`${t.provider}`, model: sql`${t.model}`, source: sql`${t.source}`, ...sums })
+      .from(sql`(values ${sql.join(lines, sql`, `)}) as span`)
+      .innerJoin(t, sql`${t.userId} = ${hole('userId', 'text')} and ${t.bucket} >= ${fromMs} and ${t.bucket} < ${toMs}`)
+      .where(sql`${unless('provider', t.provider)} and ${unless('model', t.model)} and ${unless('source', t.source)}`)
+      .groupBy(period, t.provider, t.model, t.source),
+  );
+}
+
+/** PostgreSQL gives sums as text. */
+function groupOf([period, provider, model, source, ...sums]: readonly unknown[], first: number): Group {
+  const names = { period: first + Number(period), provider, model, source } as Pick<Group, 'period' | 'provider' | 'model' | 'source'>;
+  return { ...names, ...(Object.fromEntries(sumNames.map((name, i) => [name, Number(sums[i])])) as Sums) };
+}
+
+/** The periods, the first and the last cut to what is asked. */
+function spansOf(fromMs: number, toMs: number, starts: readonly number[]): Span[] {
+  return starts.map((start, i) => ({ fromMs: Math.max(start, fromMs), toMs: starts[i + 1] ?? toMs }));
+}
+
+function slices(fromMs: number, toMs: number): Span[] {
+  const count = Math.ceil((toMs - fromMs) / dayMs);
+  return Array.from({ length: count }, (_, i) => ({ fromMs: fromMs + i * dayMs, toMs: Math.min(toMs, fromMs + (i + 1) * dayMs) }));
+}
+
+const noSums = (): Sums => Object.fromEntries(sumNames.map((name) => [name, 0])) as Sums;
+function addTo(sums: Sums, more: Sums): Sums {
+  for (const name of sumNames) sums[name] += more[name];
+  return sums;
+}
+const addAll = (groups: readonly Group[]): Sums => groups.reduce<Sums>(addTo, noSums());
+
+interface Added {
+  /** Any of the groups that were added, for what they have in common. */
+  first: Group;
+  sums: Sums;
+}
+
+function addBy<Key>(groups: readonly Group[], keyOf: (group: Group) => Key): Map<Key, Added> {
+  const added = new Map<Key, Added>();
+  for (const group of groups) {
+    const key = keyOf(group);
+    const known = added.get(key);
+    if (known) addTo(known.sums, group);
+    else added.set(key, { first: group, sums: addTo(noSums(), group) });
+  }
+  return added;
+}
+
+/** The most requests first. */
+const ranked = (groups: readonly Group[], keyOf: (group: Group) => string): Added[] =>
+  [...addBy(groups, keyOf).values()].sort((a, b) => b.sums.requests - a.sums.requests);
+
+const modelOf = ({ provider, model }: Group): string => `${provider} ${model}`;
+
+const partKeys = {
+  model: { of: modelOf, names: ({ provider, model }: Group) => ({ provider, model: model || null }) },
+  provider: { of: ({ provider }: Group): string => provider, names: ({ provider }: Group) => ({ provider }) },
+  keySource: { of: ({ source }: Group): string => source, names: ({ source }: Group) => ({ keySource: source }) },
 };
 
-const add = (a: Sums, b: Sums): Sums =>
-  Object.fromEntries(Object.keys(noSums).map((name) => [name, a[name as keyof Sums] + b[name as keyof Sums]])) as Sums;
-const addAll = (rows: readonly Sums[]): Sums => rows.reduce<Sums>(add, noSums);
-const shown = ({ costNanoUsd, ...counts }: Sums): UsageTotals => ({ ...pick(counts), estimatedCostUsd: toUsd(costNanoUsd) });
-const pick = (counts: Omit<Sums, 'costNanoUsd'>) =>
-  Object.fromEntries(
-    Object.keys(noSums)
-      .filter((name) => name !== 'costNanoUsd')
-      .map((name) => [name, counts[name as keyof typeof counts]]),
-  ) as Omit<Sums, 'costNanoUsd'>;
-
-/** Rows summed by a key, the most requests first. */
-function grouped<Row extends Sums, Names>(
-  rows: readonly Row[],
-  keyOf: (row: Row) => string,
-  namesOf: (row: Row) => Names,
-): (Names & UsageTotals)[] {
-  const groups = [...Map.groupBy(rows, keyOf).values()].map((group) => ({ names: namesOf(group[0] as Row), sums: addAll(group) }));
-  return groups.sort((a, b) => b.sums.requests - a.sums.requests).map(({ names, sums }) => ({ ...names, ...shown(sums) }));
-}
-
-/** One entry a period, also where nothing happened. `buckets` and `starts` are in order. */
-function seriesOf(buckets: readonly (Sums & { bucket: number })[], starts: readonly number[]): (UsageTotals & { start: string })[] {
-  const series = starts.map((start) => ({ start, sums: noSums as Sums }));
-  let i = 0;
-  for (const bucket of buckets) {
-    while (i + 1 < series.length && (starts[i + 1] ?? Number.POSITIVE_INFINITY) <= bucket.bucket) i += 1;
-    const period = series[i];
-    if (period) period.sums = add(period.sums, bucket);
+function partsOf(groups: readonly Group[], periods: number, by: keyof typeof partKeys): UsagePart[] {
+  const { of, names } = partKeys[by];
+  const largest = [...addBy(groups, of)].sort(
+    ([, { sums: a }], [, { sums: b }]) => b.costNanoUsd - a.costNanoUsd || b.totalTokens - a.totalTokens || b.requests - a.requests,
+  );
+  const own = largest.slice(0, mostParts).map(([key, { first }]) => ({ key, part: emptyPart(names(first), periods) }));
+  const other = largest.length > mostParts ? emptyPart({ other: true }, periods) : null;
+  const parts = new Map(own.map(({ key, part }) => [key, part]));
+  for (const group of groups) {
+    const part = parts.get(of(group)) ?? other;
+    if (!part) continue;
+    part.requests[group.period] = (part.requests[group.period] ?? 0) + group.requests;
+    part.totalTokens[group.period] = (part.totalTokens[group.period] ?? 0) + group.totalTokens;
+    part.estimatedCostUsd[group.period] = (part.estimatedCostUsd[group.period] ?? 0) + group.costNanoUsd;
   }
-  return series.map(({ start, sums }) => ({ start: new Date(start).toISOString(), ...shown(sums) }));
+  // Added up as whole numbers, so that parts make exactly their whole.
+  return [...own.map(({ part }) => part), ...(other ? [other] : [])].map((part) => ({
+    ...part,
+    estimatedCostUsd: part.estimatedCostUsd.map((nanoUsd) => toUsd(nanoUsd)),
+  }));
 }
 
-function rangeOf(query: UsageQuery, nowMs: number): { fromMs: number; toMs: number } {
-  const roundUp = (ms: number) => Math.ceil(ms / bucketMs) * bucketMs;
-  if (query.from && query.to)
-    return { fromMs: Math.floor(Date.parse(query.from) / bucketMs) * bucketMs, toMs: roundUp(Date.parse(query.to)) };
-  return { fromMs: daysAgo(nowMs, query.days ?? 30, query.timezone), toMs: roundUp(nowMs + 1) };
+function emptyPart(names: Omit<UsagePart, 'requests' | 'totalTokens' | 'estimatedCostUsd'>, periods: number): UsagePart {
+  const zeros = () => new Array<number>(periods).fill(0);
+  return { ...names, requests: zeros(), totalTokens: zeros(), estimatedCostUsd: zeros() };
 }
 
-type Row = Db['tables']['request']['$inferSelect'];
-type Cell = string | number | boolean | null;
-
-const csvColumns: readonly [name: string, value: (row: Row) => Cell][] = [
-  ['request_id', (row) => requestIdOf(row.id)],
-  ['started_at', (row) => new Date(row.startedAt).toISOString()],
-  ['ended_at', (row) => (row.endedAt === null ? null : new Date(row.endedAt).toISOString())],
-  ['provider', (row) => row.provider],
-  ['route', (row) => row.route],
-  ['model', (row) => row.model],
-  ['key_source', (row) => row.source],
-  ['fallback_reason', (row) => row.fallbackReason],
-  ['streamed', (row) => row.streamed],
-  ['state', (row) => row.state],
-  ['status', (row) => row.status],
-  ['error_code', (row) => row.errorCode],
-  ['input_tokens', (row) => row.inputTokens],
-  ['cached_input_tokens', (row) => row.cachedInputTokens],
-  ['cache_write_tokens', (row) => row.cacheWriteTokens],
-  ['output_tokens', (row) => row.outputTokens],
-  ['reasoning_tokens', (row) => row.reasoningTokens],
-  ['total_tokens', (row) => row.totalTokens],
-  ['estimated_cost_usd', (row) => toUsd(row.costNanoUsd)],
-  ['usage_estimated', (row) => row.estimated],
-];
-
-const csvLine = (cells: readonly Cell[]): string => `${cells.map(csvCell).join(',')}\r\n`;
-
-/** A text that a spreadsheet would run as a formula is defused with an apostrophe. */
-function csvCell(cell: Cell): string {
-  if (cell === null) return '';
-  if (typeof cell === 'number' || typeof cell === 'boolean') return String(cell);
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+function shown({ costNanoUsd, ...counts }: Sums): UsageTotals {
+  const { requests, inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens, reasoningTokens, totalTokens } = counts;
+  return {
+    ...{ requests, inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens, reasoningTokens, totalTokens },
+    ...{ estimatedCostUsd: toUsd(costNanoUsd), unpricedRequests: counts.unpricedRequests, unmeasuredRequests: counts.unmeasuredRequests },
+  };
 }
+
+const instant = (ms: number): string => new Date(ms).toISOString();

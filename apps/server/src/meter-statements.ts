@@ -16,7 +16,7 @@ const countNames = [
 
 export type Statements = ReturnType<typeof prepareStatements>;
 
-const sumNames = [
+export const sumNames = [
   'requests',
   'inputTokens',
   'cachedInputTokens',

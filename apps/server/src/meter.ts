@@ -16,6 +16,7 @@ import { and, eq, gte, inArray, isNotNull } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
+import { createRequestLists } from './meter-requests.ts';
 import { prepareStatements, type Statements } from './meter-statements.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Usage } from './providers/provider.ts';
@@ -63,11 +64,13 @@ export interface MeterParts {
   price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
   /** How long an opened row may wait for company or for its end, in ms; 0: it leaves at once. */
   holdMs?: number;
+  /** Hears of each row that leaves for the disk open, and of each that has been closed there. */
+  changed?(userId: string): void;
 }
 
 export type Meter = ReturnType<typeof createMeter>;
 
-export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) {
+export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () => undefined }: MeterParts) {
   const statements = prepareStatements(db);
   const ids = createIds(clock, boot.slot);
   /** Rows that could not be settled for lack of disk, by id: they are as soon as another row can be written. */
@@ -90,7 +93,11 @@ export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) 
     newId: ids.next,
 
     /** Opens the row, which reaches the disk by and by, or when somebody waits for it. */
-    begin: (request: OpenRequest): Recording => openings.begin(request.id, () => [statements.open({ ...request, bootId: boot.id })]),
+    begin: (request: OpenRequest): Recording =>
+      openings.begin(request.id, () => {
+        changed(request.userId);
+        return [statements.open({ ...request, bootId: boot.id })];
+      }),
 
     /** Opens the row. @throws AppError `storage_unavailable`, and then no answer may begin */
     record(request: OpenRequest): Promise<void> {
@@ -115,6 +122,7 @@ export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) 
         const close = owed.has(request.id) ? statements.closeOnce : statements.close;
         await (inOne ?? db.commit([must(close(closed)), ...sums]));
         owed.delete(request.id);
+        changed(request.userId);
         return closed;
       } catch (error) {
         if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, [must(statements.closeOnce(closed)), ...sums]);
@@ -148,7 +156,8 @@ export function createMeter({ db, clock, boot, price, holdMs = 0 }: MeterParts) 
       return rows.map((row) => ({ userId: row.userId, at: Number(row.at) }));
     },
 
-    ...createReports({ db, clock }),
+    ...createReports({ db, clock, price }),
+    ...createRequestLists({ db }),
   };
 }
 

@@ -22,6 +22,15 @@ export function daysAgo(nowMs: number, days: number, timezone: string): number {
   return start;
 }
 
+/** The midnight with which the day of `ms` begins. */
+export const dayStart = (ms: number, timezone: string): number => periodStart(ms, offsets(timezone), 'day');
+
+/** The midnight `days` calendar days after (negative: before) a midnight. */
+export function shiftDays(midnight: number, days: number, timezone: string): number {
+  // By way of noon, from which the few hours of clock changes lead into no other day.
+  return dayStart(midnight + days * dayMs + 12 * hourMs, timezone);
+}
+
 type OffsetAt = (ms: number) => number;
 
 function nextStart(start: number, offsetAt: OffsetAt, period: Period): number {

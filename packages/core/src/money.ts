@@ -11,6 +11,11 @@ export function picoUsdPerToken(usdPerMillion: number): number {
   return Math.round(usdPerMillion * 1_000_000);
 }
 
+/** A price as providers print it; null: unknown. */
+export function usdPerMillion(picoUsdPerToken: number | undefined): number | null {
+  return picoUsdPerToken === undefined ? null : picoUsdPerToken / 1_000_000;
+}
+
 /** Dollars, for showing and for JSON; null stays null, since unknown is not zero. */
 export function toUsd(nanoUsd: number): number;
 export function toUsd(nanoUsd: number | null): number | null;

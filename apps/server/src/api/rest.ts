@@ -3,7 +3,7 @@
  * schemas, and errors leave as RFC 9457 problems. One table of doors serves calls, documentation and the authorisation matrix.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, toProblem, wrongField } from '@synthstack/core';
+import { AppError, toProblem, UsageExport, wrongField } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
 import { readText } from '../body.ts';
@@ -200,13 +200,7 @@ function operation(door: Door): unknown {
     schema: schema?.properties?.[name] ?? { type: 'string' },
   }));
   const rest = schema && withoutProperties(schema, names);
-  const inQuery = door.kind === 'query' && rest?.properties ? rest.properties : {};
-  const queryParameters = Object.entries(inQuery).map(([name, type]) => ({
-    name,
-    in: 'query',
-    required: rest?.required?.includes(name) ?? false,
-    schema: type,
-  }));
+  const queryParameters = door.kind === 'query' && rest ? parametersOf(rest) : [];
   const hasBody = door.kind === 'mutation' && rest && Object.keys(rest.properties ?? {}).length > 0;
   return {
     operationId: door.procedure,
@@ -225,6 +219,10 @@ function operation(door: Door): unknown {
       default: problem,
     },
   };
+}
+
+function parametersOf({ properties = {}, required = [] }: JsonObject): unknown[] {
+  return Object.entries(properties).map(([name, schema]) => ({ name, in: 'query', required: required.includes(name), schema }));
 }
 
 interface JsonObject {
@@ -258,7 +256,7 @@ const csvOperation = {
   operationId: 'usage.csv',
   summary: 'Every request of a range as CSV',
   security: [{ bearer: [] }],
-  parameters: ['from', 'to'].map((name) => ({ name, in: 'query', required: true, schema: { type: 'string', format: 'date-time' } })),
+  parameters: parametersOf(z.toJSONSchema(UsageExport, jsonSchemaOptions('input')) as JsonObject),
   responses: {
     200: { description: 'One line a request, oldest first', content: { 'text/csv': { schema: { type: 'string' } } } },
     default: problem,

@@ -30,6 +30,8 @@ const t = initTRPC
   .meta<Meta>()
   .create({
     isDev: false,
+    // Proxies close what is silent for a minute; and a page whose connection has died without a word opens another.
+    sse: { ping: { enabled: true, intervalMs: 25_000 }, client: { reconnectAfterInactivityMs: 60_000 } },
     errorFormatter({ shape, error }) {
       const known = appErrorOf(error);
       return {
@@ -70,6 +72,13 @@ export const userProcedure = publicProcedure.use(signedIn);
 export const personProcedure = userProcedure.use(({ ctx, next }) => {
   if (ctx.caller.via === 'token') throw new AppError('forbidden', 'A token cannot do this. Sign in, or use a JWT of your own.');
   return next();
+});
+
+/** The page in a browser, by its session's cookie. */
+export const pageProcedure = userProcedure.use(({ ctx, next }) => {
+  const { userId, sessionId, via } = ctx.caller;
+  if (via !== 'cookie' || sessionId === null) throw new AppError('forbidden', 'This is for the pages: sign in with a browser.');
+  return next({ ctx: { listener: { userId, sessionId } } });
 });
 
 export const adminProcedure = userProcedure.use(({ ctx, next }) => {

@@ -1,5 +1,5 @@
-import { LimitsView, UsageQuery, UsageReport } from '@synthstack/core';
-import { router, userProcedure } from './trpc.ts';
+import { LimitsView, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from '@synthstack/core';
+import { pageProcedure, router, userProcedure } from './trpc.ts';
 
 export const usage = router({
   report: userProcedure
@@ -7,6 +7,18 @@ export const usage = router({
     .input(UsageQuery)
     .output(UsageReport)
     .query(({ ctx, input }) => ctx.app.meter.report(ctx.caller.userId, input)),
+
+  requests: userProcedure
+    .meta({ rest: 'GET /api/v1/api-keys/usage/requests', summary: 'Single requests of a range, newest first, a page at a time' })
+    .input(UsageRequestsQuery)
+    .output(UsageRequests)
+    .query(({ ctx, input }) => ctx.app.meter.requests(ctx.caller.userId, input)),
+
+  /**
+   * Says when the caller's usage has changed, at most once a second. A page that comes again (`onStarted`) may have missed something.
+   * Completes when the session has ended; after an error, `limit_reached` for one, the page goes on without it.
+   */
+  live: pageProcedure.subscription(({ ctx, signal }) => ctx.app.live.open(ctx.listener, signal ?? AbortSignal.abort())),
 
   limits: userProcedure
     .meta({ rest: 'GET /api/v1/limits', summary: "What is left of the platform's keys for you" })

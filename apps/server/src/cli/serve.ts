@@ -66,8 +66,8 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
   return {
     app,
     server,
-    /** How many requests are being answered. */
-    underWay: () => underWay,
+    /** How many requests are being answered, without those that only listen for changes: stopping does not wait for them. */
+    underWay: () => underWay - app.live.streams(),
     port: (server.address() as AddressInfo).port,
     /** Lets what is under way finish, up to a minute, then closes everything. */
     async stop(): Promise<void> {

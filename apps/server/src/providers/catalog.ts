@@ -1,5 +1,5 @@
 /** Which providers there are. A new one is a file of its own and a line here. */
-import type { ProviderId, ProviderView } from '@synthstack/core';
+import { type ProviderId, type ProviderView, usdPerMillion } from '@synthstack/core';
 import { anthropic } from './anthropic.ts';
 import { openai } from './openai.ts';
 import type { Provider } from './provider.ts';
@@ -45,8 +45,4 @@ export function providerViews(hasPlatformKey: (id: ProviderId) => boolean): Prov
       return { id: model, inputUsdPerMillion: usdPerMillion(prices?.input), outputUsdPerMillion: usdPerMillion(prices?.output) };
     }),
   }));
-}
-
-function usdPerMillion(picoUsdPerToken: number | undefined): number | null {
-  return picoUsdPerToken === undefined ? null : picoUsdPerToken / 1_000_000;
 }

@@ -4,7 +4,7 @@ import { Credentials, Email, Me, Password, SetUp, UpdateMe } from './accounts.ts
 import { KeyRef, KeySwitches, KeyText, KeyView, keyStatuses, ProviderId, TypedKey, Verdict } from './keys.ts';
 import { LimitsView, PlanView, TierSchema } from './plans.ts';
 import { NewToken, TokenRef, TokenView } from './tokens.ts';
-import { Timezone, UsageQuery, UsageRange, UsageReport } from './usage.ts';
+import { Timezone, UsageExport, UsageQuery, UsageReport } from './usage.ts';
 
 const id = '9d0c2c5e-8f7b-4a39-9a67-5f3b2f1d9c22';
 const key = 'sk-proj-Zq81vNf4Rm0Tt7wYabc1';
@@ -90,7 +90,7 @@ test.each([
   ['a new token', NewToken, { name: 'laptop' }],
   ['a token', TokenRef, { id }],
   ['a usage query', UsageQuery, {}],
-  ['a range', UsageRange, { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' }],
+  ['a range', UsageExport, { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' }],
 ])('%s is refused with any field that is not its own', (_what, schema, valid) => {
   expect(refusals(schema, valid)).toBeUndefined();
   for (const extra of ['userId', 'owner', 'tier', 'role', 'base_url', 'apiBase', 'constructor']) {
@@ -194,10 +194,10 @@ test('a time zone has a name: bare offsets would put midnight between the 15-min
 });
 
 test('the range of an export has both ends, in order', () => {
-  expect(refusals(UsageRange, { from, to })).toBeUndefined();
-  expect(refusals(UsageRange, { from: to, to: from })).toEqual({ to: ['It must be after from.'] });
-  expect(refusals(UsageRange, { from })).toHaveProperty('to');
-  expect(refusals(UsageRange, {})).toMatchObject({ from: expect.anything(), to: expect.anything() });
+  expect(refusals(UsageExport, { from, to })).toBeUndefined();
+  expect(refusals(UsageExport, { from: to, to: from })).toEqual({ to: ['It must be after from.'] });
+  expect(refusals(UsageExport, { from })).toHaveProperty('to');
+  expect(refusals(UsageExport, {})).toMatchObject({ from: expect.anything(), to: expect.anything() });
 });
 
 test('e-mail addresses are compared in lower case', () => {
@@ -273,7 +273,7 @@ test('a tier is one of the four', () => {
 });
 
 test('every input and view can be described for OpenAPI', () => {
-  for (const input of [TypedKey, KeyRef, KeySwitches, Credentials, SetUp, NewToken, TokenRef, UsageQuery, UsageRange]) {
+  for (const input of [TypedKey, KeyRef, KeySwitches, Credentials, SetUp, NewToken, TokenRef, UsageQuery, UsageExport]) {
     expect(z.toJSONSchema(input, { io: 'input' })).toMatchObject({ type: 'object', additionalProperties: false });
   }
   for (const view of [KeyView, Verdict, TokenView, Me, LimitsView, PlanView, UsageReport]) {

@@ -21,7 +21,8 @@ export const fallbackReasons = [
 ] as const;
 export type FallbackReason = (typeof fallbackReasons)[number];
 
-export const KeySource = z.enum(['user', 'platform']);
+export const keySources = ['user', 'platform'] as const;
+export const KeySource = z.enum(keySources);
 export type KeySource = z.infer<typeof KeySource>;
 
 /**

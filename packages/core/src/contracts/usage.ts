@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { KeySource, ProviderId } from './keys.ts';
+import { fallbackReasons, KeySource, keySources, ProviderId } from './keys.ts';
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -7,19 +7,43 @@ const count = z.int();
 
 export const Timezone = z.string().max(64).refine(isTimezone, 'Name an IANA time zone, such as Europe/Berlin.');
 
-/** Either `from` and `to` (ISO instants, `to` exclusive) or `days`; nothing at all means the last 30 days. */
+const instants = {
+  from: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }),
+  to: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }),
+};
+
+/** Which requests count; what is left out does not narrow. */
+const filters = {
+  provider: ProviderId.optional(),
+  model: z
+    .string('model: a text.')
+    .max(512, 'model: at most 512 characters.')
+    .optional()
+    .describe("As byModel names it; an empty text: the requests whose model is unknown (byModel's null)."),
+  keySource: z.enum(keySources, 'keySource: user or platform.').optional(),
+};
+
+/**
+ * Either `from` and `to` (ISO instants, `to` exclusive), or `days` (so many calendar days of the time zone, today being the last), or
+ * `hours` (up to now); nothing at all means the last 30 days. `groupBy` is `day` unless given, with `hours` it is `hour`.
+ */
 export const UsageQuery = z
   .strictObject({
-    from: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }).optional(),
-    to: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }).optional(),
+    from: instants.from.optional(),
+    to: instants.to.optional(),
     days: z.int('days: a whole number from 1 to 366.').min(1, 'days: at least 1.').max(366, 'days: at most 366.').optional(),
+    hours: z.int('hours: a whole number from 1 to 168.').min(1, 'hours: at least 1.').max(168, 'hours: at most 168.').optional(),
     timezone: Timezone.default('UTC'),
-    groupBy: z.enum(['hour', 'day'], { error: 'groupBy: hour or day.' }).default('day'),
+    groupBy: z.enum(['hour', 'day'], { error: 'groupBy: hour or day.' }).optional().describe('day unless given; with hours: hour'),
+    seriesBy: z.enum(['model', 'provider', 'keySource'], { error: 'seriesBy: model, provider or keySource.' }).optional(),
+    ...filters,
   })
   .superRefine((query, ctx) => {
     const wrong = (path: string, message: string) => ctx.addIssue({ code: 'custom', path: [path], message });
     const tooLongByHour = () => wrong('groupBy', 'By hour, the range is at most 31 days.');
     if (query.days !== undefined && (query.from || query.to)) return wrong('days', 'Give either days, or from and to.');
+    if (query.hours !== undefined && (query.from || query.to || query.days !== undefined))
+      return wrong('hours', 'Give either hours, or days, or from and to.');
     if (query.groupBy === 'hour' && (query.days ?? 0) > 31) return tooLongByHour();
     if (Boolean(query.from) !== Boolean(query.to)) return wrong(query.from ? 'to' : 'from', 'from and to go together.');
     if (!query.from || !query.to) return;
@@ -28,15 +52,35 @@ export const UsageQuery = z
     if (lengthMs > 366 * dayMs) return wrong('to', 'The range is at most 366 days.');
     // An October of 31 days is an hour longer where the clocks go back in it.
     if (query.groupBy === 'hour' && lengthMs > 31 * dayMs + hourMs) tooLongByHour();
-  });
-export type UsageQuery = z.infer<typeof UsageQuery>;
-
-export const UsageRange = z
-  .strictObject({
-    from: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }),
-    to: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }),
   })
-  .refine((range) => Date.parse(range.to) > Date.parse(range.from), { path: ['to'], message: 'It must be after from.' });
+  .transform((query) => ({ ...query, groupBy: query.groupBy ?? (query.hours === undefined ? ('day' as const) : ('hour' as const)) }));
+export type UsageQuery = z.output<typeof UsageQuery>;
+
+/**
+ * How a request ended. `ok`: it was answered in full, with a 2xx; `failed`: it ended otherwise; `open`: it has not ended yet. Of all
+ * three: `fallback`: the user's own key was not used although there is one; `estimated`: its usage was worked out, not told.
+ */
+export const outcomes = ['ok', 'failed', 'fallback', 'estimated', 'open'] as const;
+const narrowed = { ...instants, ...filters, outcome: z.enum(outcomes, `outcome: ${outcomes.join(', ')}.`).optional() };
+const inOrder = (range: { from: string; to: string }) => Date.parse(range.to) > Date.parse(range.from);
+const order = { path: ['to'], message: 'It must be after from.' };
+
+/** What an export holds: the requests that began in `[from, to)`, narrowed as the list is. */
+export const UsageExport = z.strictObject(narrowed).refine(inOrder, order);
+export type UsageExport = z.infer<typeof UsageExport>;
+
+/** A page of the requests that began in `[from, to)`, the newest first. */
+export const UsageRequestsQuery = z
+  .strictObject({
+    ...narrowed,
+    cursor: z
+      .string()
+      .regex(/^[0-9a-z]{1,11}$/, "cursor: the last answer's nextCursor, as it was.")
+      .optional(),
+    limit: z.int('limit: a whole number from 1 to 100.').min(1, 'limit: at least 1.').max(100, 'limit: at most 100.').default(50),
+  })
+  .refine(inOrder, order);
+export type UsageRequestsQuery = z.infer<typeof UsageRequestsQuery>;
 
 /** Sums over requests. Unknown counts are not in the sums; `unpricedRequests` and `unmeasuredRequests` say how many lack them. */
 export const UsageTotals = z.object({
@@ -53,17 +97,93 @@ export const UsageTotals = z.object({
 });
 export type UsageTotals = z.infer<typeof UsageTotals>;
 
+/** One line of a chart, each list aligned with the report's `series`. */
+export const UsagePart = z.object({
+  provider: ProviderId.optional(),
+  model: z.string().nullable().optional(),
+  keySource: KeySource.optional(),
+  other: z.literal(true).optional().describe('All that are too small for a part of their own, in one.'),
+  requests: z.array(count),
+  totalTokens: z.array(count),
+  estimatedCostUsd: z.array(z.number()),
+});
+export type UsagePart = z.infer<typeof UsagePart>;
+
+const usdPerMillion = z.number().nullable().describe("Today's public price in dollars per million tokens; null: unknown.");
+
+/**
+ * `previous`: the sums of `[previousFrom, previousTo)`, the period of the same length just before. Where the range is of whole days in
+ * its time zone, so is that: as many calendar days, so that an hour more or less for summer time shifts nothing. While the range is
+ * still running, only the same elapsed part of the earlier one counts: on a morning, `days=1` is held against yesterday's morning.
+ * `parts`: only where `seriesBy` asks for them; at most eight and one more for the rest, the largest by cost first, then by tokens,
+ * then by requests.
+ */
 export const UsageReport = z.object({
   from: z.iso.datetime(),
   to: z.iso.datetime(),
   timezone: z.string(),
   totals: UsageTotals,
+  previous: UsageTotals,
+  previousFrom: z.iso.datetime(),
+  previousTo: z.iso.datetime(),
   series: z.array(UsageTotals.extend({ start: z.iso.datetime() })),
-  byModel: z.array(UsageTotals.extend({ provider: ProviderId, model: z.string().nullable() })),
+  parts: z.array(UsagePart).optional(),
+  byModel: z.array(
+    UsageTotals.extend({
+      provider: ProviderId,
+      model: z.string().nullable(),
+      inputUsdPerMillion: usdPerMillion,
+      outputUsdPerMillion: usdPerMillion,
+    }),
+  ),
   byProvider: z.array(UsageTotals.extend({ provider: ProviderId })),
   byKeySource: z.array(UsageTotals.extend({ keySource: KeySource })),
 });
 export type UsageReport = z.infer<typeof UsageReport>;
+
+const known = count.nullable();
+
+/** One request. Counts and cost are null while they are unknown. */
+export const UsageRequest = z.object({
+  id: z.string().describe('What x-byok-request-id said.'),
+  startedAt: z.iso.datetime(),
+  durationMs: known,
+  provider: ProviderId,
+  route: z.string(),
+  model: z.string().nullable(),
+  keySource: KeySource,
+  fallbackReason: z.enum(fallbackReasons).nullable(),
+  streamed: z.boolean(),
+  state: z.enum(['open', 'done', 'failed']),
+  status: known.describe('The HTTP status that the caller got; null: none yet, or it had left.'),
+  errorCode: z.string().nullable(),
+  inputTokens: known,
+  cachedInputTokens: known,
+  cacheWriteTokens: known,
+  outputTokens: known,
+  reasoningTokens: known,
+  totalTokens: known,
+  estimatedCostUsd: z.number().nullable(),
+  estimated: z.boolean().describe('The usage was worked out, not told.'),
+  token: z.object({ name: z.string() }).nullable().describe('The access token that was used; null: another way in, or it is gone.'),
+  keyHint: z.string().nullable().describe("The user's own key, as ****...abc1; null: the platform's, or it is gone."),
+});
+export type UsageRequest = z.infer<typeof UsageRequest>;
+
+/**
+ * `nextCursor`: null where there are no more. A rare filter is looked for in a bounded number of rows at a time, so a page may hold
+ * fewer than `limit`, or none, and still have a cursor: `searchedTo` says how far back was looked.
+ */
+export const UsageRequests = z.object({
+  requests: z.array(UsageRequest),
+  nextCursor: z.string().nullable(),
+  searchedTo: z.iso.datetime(),
+});
+export type UsageRequests = z.infer<typeof UsageRequests>;
+
+/** The caller's usage is another than before. */
+export const UsageChange = z.object({ changedAt: z.iso.datetime() });
+export type UsageChange = z.infer<typeof UsageChange>;
 
 /** Intl also takes bare offsets such as +05:17, whose midnight would fall between our 15-minute buckets. */
 function isTimezone(name: string): boolean {

@@ -3,12 +3,14 @@
  * Rows of `request` and the sums outlive what they name, so they have no foreign keys.
  */
 import { sql } from 'drizzle-orm';
+import type { AgentDefinition } from '../contracts/agents.ts';
 import type { FallbackReason, KeySource, KeyStatus, ProviderId } from '../contracts/keys.ts';
 import type { TokenScope } from '../contracts/tokens.ts';
 import type { TierName } from '../tiers.ts';
 import { columns, type Dialect } from './columns.ts';
 
 export type RequestState = 'open' | 'done' | 'failed';
+export type MessageState = 'open' | 'done' | 'stopped' | 'failed';
 type StoredStatus = Exclude<KeyStatus, 'unreadable'>;
 
 export function schema(dialect: Dialect) {
@@ -327,6 +329,92 @@ export function schema(dialect: Dialect) {
     (t) => [index('audit_subject').on(t.subject, t.seq)],
   );
 
+  /** What an administrator has made of an agent. `definition` null: as it was built, or gone. The versions before it are in agent_version. */
+  const agent = table('agent', {
+    slug: text('slug').primaryKey(),
+    version: integer('version').notNull(),
+    definition: json('definition').$type<AgentDefinition>(),
+    updatedAt: instant('updated_at').notNull(),
+  });
+
+  const agentVersion = table(
+    'agent_version',
+    {
+      slug: text('slug').notNull(),
+      version: integer('version').notNull(),
+      definition: json('definition').$type<AgentDefinition>(),
+      actor: text('actor').notNull(),
+      createdAt: instant('created_at').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.slug, t.version] })],
+  );
+
+  /** One data key each, sealed: `encrypted_blob`, `nonce`, `master_key_id`. Under it lie title and messages (conversations-sealing.ts). */
+  const conversation = table(
+    'conversation',
+    {
+      id: text('id').primaryKey(),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      agent: text('agent').notNull(),
+      encryptedBlob: bytes('encrypted_blob').notNull(),
+      nonce: bytes('nonce').notNull(),
+      masterKeyId: text('master_key_id').notNull(),
+      title: bytes('title').notNull(),
+      /** Which one it goes on with; the model only where it was chosen. */
+      provider: text('provider').$type<ProviderId>(),
+      model: text('model'),
+      createdAt: instant('created_at').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [unique('conversation_nonce').on(t.masterKeyId, t.nonce), index('conversation_user').on(t.userId, t.updatedAt)],
+  );
+
+  /** `body` is sealed: what was said, the files with it, the sentence of an error. Counts and cost are NULL while unknown. */
+  const message = table(
+    'message',
+    {
+      id: text('id').primaryKey(),
+      conversationId: text('conversation_id')
+        .notNull()
+        .references(() => conversation.id, { onDelete: 'cascade' }),
+      position: integer('position').notNull(),
+      role: text('role').$type<'user' | 'assistant'>().notNull(),
+      agent: text('agent').notNull(),
+      state: text('state').$type<MessageState>().notNull(),
+      body: bytes('body').notNull(),
+      /** The process that writes it, while it is open. */
+      bootId: text('boot_id'),
+      errorCode: text('error_code'),
+      isCut: boolean('is_cut').notNull().default(false),
+      provider: text('provider').$type<ProviderId>(),
+      model: text('model'),
+      keySource: text('key_source').$type<KeySource>(),
+      fallbackReason: text('fallback_reason').$type<FallbackReason>(),
+      inputTokens: integer('input_tokens'),
+      outputTokens: integer('output_tokens'),
+      costNanoUsd: integer('cost_nano_usd'),
+      requestId: text('request_id'),
+      handover: text('handover'),
+      droppedTurns: integer('dropped_turns').notNull().default(0),
+      createdAt: instant('created_at').notNull(),
+    },
+    (t) => [
+      unique('message_place').on(t.conversationId, t.position),
+      // Holds only what is being written, so that a start finds what a dead process left.
+      index('message_open').on(t.bootId).where(sql`state = 'open'`),
+    ],
+  );
+
+  /** Who keeps no conversations. */
+  const keepsNothing = table('keeps_nothing', {
+    userId: text('user_id')
+      .primaryKey()
+      .references(() => user.id, { onDelete: 'cascade' }),
+    since: instant('since').notNull(),
+  });
+
   const setting = table('setting', {
     key: text('key').primaryKey(),
     value: json('value').notNull(),
@@ -354,6 +442,11 @@ export function schema(dialect: Dialect) {
     boot,
     notice,
     audit,
+    agent,
+    agentVersion,
+    conversation,
+    message,
+    keepsNothing,
     setting,
     generation,
   };

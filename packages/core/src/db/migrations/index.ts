@@ -1,4 +1,5 @@
 import { migration as m0 } from './0000_spine.ts';
 import { migration as m1 } from './0001_unpriced.ts';
+import { migration as m2 } from './0002_agents.ts';
 
-export const migrations = [m0, m1];
+export const migrations = [m0, m1, m2];

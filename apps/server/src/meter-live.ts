@@ -1,0 +1,212 @@
+/**
+ * Tells the pages that stand open that their user's usage has changed. What this process records it hears of from the meter; other
+ * processes and the command line it notices by a look at the newest requests every few seconds. Nobody listens: one comparison a request.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import { AppError, type UsageChange } from '@synthstack/core';
+import { type Db, prepared } from '@synthstack/core/db';
+import { desc, eq, sql } from 'drizzle-orm';
+import type { Clock } from './ports/clock.ts';
+
+export interface LiveParts {
+  db: Db;
+  clock: Clock;
+  /** A session that is still good. @returns null: it has ended, run out, or its user is disabled */
+  session(sessionId: string): Promise<{ userId: string } | null>;
+  mostStreams?: number;
+}
+
+/** Who listens, and for as long as what. */
+export interface Listener {
+  userId: string;
+  sessionId: string;
+}
+
+export type Live = ReturnType<typeof createLive>;
+
+const mostOfOneUser = 10;
+/** Between two events of a user; and from a change to its event, within which an opened row reaches the disk and others join in. */
+const apartMs = 1_000;
+const gatherMs = 100;
+const lookEveryMs = 5_000;
+/** So many looks apart, sessions are looked at too. */
+const looksPerCheck = 6;
+const newestRows = 50;
+
+interface Watch {
+  userId: string;
+  streams: Set<Stream>;
+  /** What the last look saw. */
+  seen: string;
+  toldAt: number;
+  /** Calls off the event that is due; null: none is. */
+  callOff: (() => void) | null;
+}
+
+export function createLive({ db, clock, session, mostStreams = 1_000 }: LiveParts) {
+  const watches = new Map<string, Watch>();
+  const newest = newestStatement(db);
+  let streams = 0;
+  let looks = 0;
+  let isLooking = false;
+  let isStopped = false;
+
+  /** Another text after every request of that user that begins or ends, whichever process has it. */
+  const look = async (userId: string): Promise<string> => String((await db.read(newest({ userId })))[0]);
+
+  function changed(userId: string): void {
+    if (watches.size === 0) return;
+    const watch = watches.get(userId);
+    if (!watch || watch.callOff) return;
+    watch.callOff = clock.after(Math.max(gatherMs, watch.toldAt + apartMs - clock.now()), () => void tell(watch));
+  }
+
+  async function tell(watch: Watch): Promise<void> {
+    watch.callOff = null;
+    watch.toldAt = clock.now();
+    // What is seen now is told now, so that the next look does not tell it again.
+    watch.seen = await look(watch.userId).catch(() => watch.seen);
+    for (const stream of watch.streams) stream.push({ changedAt: new Date(watch.toldAt).toISOString() });
+  }
+
+  function lookLater(): void {
+    if (isLooking || isStopped || watches.size === 0) return;
+    isLooking = true;
+    clock.after(lookEveryMs, () => {
+      looks += 1;
+      void lookAround(looks % looksPerCheck === 0).then(() => {
+        isLooking = false;
+        lookLater();
+      });
+    });
+  }
+
+  async function lookAround(alsoAtSessions: boolean): Promise<void> {
+    for (const watch of [...watches.values()]) {
+      // Without the database nothing is seen, and nobody is sent away for it.
+      await lookAt(watch, alsoAtSessions).catch(() => undefined);
+      await turn();
+    }
+  }
+
+  async function lookAt(watch: Watch, alsoAtSessions: boolean): Promise<void> {
+    if ((await look(watch.userId)) !== watch.seen) changed(watch.userId);
+    if (!alsoAtSessions) return;
+    for (const stream of [...watch.streams]) if ((await session(stream.sessionId))?.userId !== watch.userId) stream.end();
+  }
+
+  function join({ userId, sessionId }: Listener): { watch: Watch; stream: Stream } {
+    const watch = watches.get(userId) ?? { userId, streams: new Set(), seen: '', toldAt: 0, callOff: null };
+    const stream = createStream(sessionId, () => leave(watch, stream));
+    watches.set(userId, watch);
+    watch.streams.add(stream);
+    streams += 1;
+    return { watch, stream };
+  }
+
+  function leave(watch: Watch, stream: Stream): void {
+    watch.streams.delete(stream);
+    streams -= 1;
+    if (watch.streams.size > 0) return;
+    watch.callOff?.();
+    watches.delete(watch.userId);
+  }
+
+  return {
+    /** A row of that user is on its way to the disk, or has reached it. */
+    changed,
+
+    /**
+     * The changes of a user's usage from now on, at most one a second, of which the last is never left out. Ends when the signal says so,
+     * and within a minute after its session.
+     * @throws AppError `limit_reached`: too many are open, of this user or of all; `draining`
+     */
+    async open(listener: Listener, signal: AbortSignal): Promise<AsyncIterable<UsageChange>> {
+      if (isStopped) throw new AppError('draining', 'This server is shutting down.');
+      if ((watches.get(listener.userId)?.streams.size ?? 0) >= mostOfOneUser)
+        throw tooMany(
+          `You have ${mostOfOneUser} pages open that show usage as it happens. Close one, or reload this one to see what is new.`,
+        );
+      if (streams >= mostStreams)
+        throw tooMany('As many pages as this server can keep up to date are open. Reload this one to see what is new.');
+      const { watch, stream } = join(listener);
+      if (signal.aborted) stream.end();
+      signal.addEventListener('abort', () => stream.end(), { once: true });
+      if (watch.seen === '') watch.seen = await look(listener.userId).catch(() => '');
+      lookLater();
+      return stream;
+    },
+
+    /** How many listen. */
+    streams: () => streams,
+
+    /** Ends them all at once, in the way after which browsers come again by themselves. */
+    stop(): void {
+      isStopped = true;
+      for (const watch of [...watches.values()])
+        for (const stream of [...watch.streams]) stream.end(new DOMException('Shutting down', 'AbortError'));
+    },
+  };
+}
+
+interface Stream extends AsyncIterable<UsageChange> {
+  sessionId: string;
+  push(change: UsageChange): void;
+  /** @param error  what the reader gets instead of an orderly end */
+  end(error?: Error): void;
+}
+
+/** Holds one change at most: a reader that is slow misses none that a newer one does not stand for. */
+function createStream(sessionId: string, ended: () => void): Stream {
+  let waiting: UsageChange | null = null;
+  let over: { error: Error | undefined } | null = null;
+  let wake = Promise.withResolvers<void>();
+
+  async function next(): Promise<IteratorResult<UsageChange, undefined>> {
+    while (!waiting && !over) await wake.promise;
+    wake = Promise.withResolvers();
+    const change = waiting;
+    waiting = null;
+    if (over?.error) throw over.error;
+    return change && !over ? { done: false, value: change } : { done: true, value: undefined };
+  }
+
+  function end(error?: Error): void {
+    if (over) return;
+    over = { error };
+    ended();
+    wake.resolve();
+  }
+
+  return {
+    sessionId,
+    end,
+    push(change) {
+      waiting = change;
+      wake.resolve();
+    },
+    [Symbol.asyncIterator]: () => ({
+      next,
+      async return() {
+        end();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+}
+
+function newestStatement(db: Db) {
+  const { request } = db.tables;
+  const rows = db.orm
+    .select({ id: request.id, endedAt: request.endedAt })
+    .from(request)
+    .where(eq(request.userId, sql.placeholder('userId')))
+    .orderBy(desc(request.id))
+    .limit(newestRows)
+    .as('newest');
+  return prepared<{ userId: string }>(
+    db.orm.select({ id: sql`max(${rows.id})`, ended: sql`count(${rows.endedAt})`, at: sql`sum(${rows.endedAt})` }).from(rows),
+  );
+}
+
+const tooMany = (sentence: string) => new AppError('limit_reached', sentence, { retryAfterMs: 60_000 });

@@ -1,0 +1,28 @@
+export const migration = {
+  name: '0002_agents',
+  sqlite: [
+    "CREATE TABLE `agent` (\n  `slug` text PRIMARY KEY NOT NULL,\n  `version` integer NOT NULL,\n  `definition` text,\n  `updated_at` integer NOT NULL\n);\n",
+    "CREATE TABLE `agent_version` (\n  `slug` text NOT NULL,\n  `version` integer NOT NULL,\n  `definition` text,\n  `actor` text NOT NULL,\n  `created_at` integer NOT NULL,\n  PRIMARY KEY(`slug`, `version`)\n);\n",
+    "CREATE TABLE `conversation` (\n  `id` text PRIMARY KEY NOT NULL,\n  `user_id` text NOT NULL,\n  `agent` text NOT NULL,\n  `encrypted_blob` blob NOT NULL,\n  `nonce` blob NOT NULL,\n  `master_key_id` text NOT NULL,\n  `title` blob NOT NULL,\n  `provider` text,\n  `model` text,\n  `created_at` integer NOT NULL,\n  `updated_at` integer NOT NULL,\n  FOREIGN KEY (`user_id`) REFERENCES `user`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+    "CREATE UNIQUE INDEX `conversation_nonce` ON `conversation` (`master_key_id`,`nonce`);",
+    "CREATE INDEX `conversation_user` ON `conversation` (`user_id`,`updated_at`);",
+    "CREATE TABLE `message` (\n  `id` text PRIMARY KEY NOT NULL,\n  `conversation_id` text NOT NULL,\n  `position` integer NOT NULL,\n  `role` text NOT NULL,\n  `agent` text NOT NULL,\n  `state` text NOT NULL,\n  `body` blob NOT NULL,\n  `boot_id` text,\n  `error_code` text,\n  `is_cut` integer DEFAULT false NOT NULL,\n  `provider` text,\n  `model` text,\n  `key_source` text,\n  `fallback_reason` text,\n  `input_tokens` integer,\n  `output_tokens` integer,\n  `cost_nano_usd` integer,\n  `request_id` text,\n  `handover` text,\n  `dropped_turns` integer DEFAULT 0 NOT NULL,\n  `created_at` integer NOT NULL,\n  FOREIGN KEY (`conversation_id`) REFERENCES `conversation`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+    "CREATE UNIQUE INDEX `message_place` ON `message` (`conversation_id`,`position`);",
+    "CREATE INDEX `message_open` ON `message` (`boot_id`) WHERE state = 'open';",
+    "CREATE TABLE `keeps_nothing` (\n  `user_id` text PRIMARY KEY NOT NULL,\n  `since` integer NOT NULL,\n  FOREIGN KEY (`user_id`) REFERENCES `user`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+  ],
+  postgres: [
+    "CREATE TABLE \"agent\" (\n  \"slug\" text PRIMARY KEY NOT NULL,\n  \"version\" bigint NOT NULL,\n  \"definition\" text,\n  \"updated_at\" bigint NOT NULL\n);\n",
+    "CREATE TABLE \"agent_version\" (\n  \"slug\" text NOT NULL,\n  \"version\" bigint NOT NULL,\n  \"definition\" text,\n  \"actor\" text NOT NULL,\n  \"created_at\" bigint NOT NULL,\n  CONSTRAINT \"agent_version_slug_version_pk\" PRIMARY KEY(\"slug\",\"version\")\n);\n",
+    "CREATE TABLE \"conversation\" (\n  \"id\" text PRIMARY KEY NOT NULL,\n  \"user_id\" text NOT NULL,\n  \"agent\" text NOT NULL,\n  \"encrypted_blob\" \"bytea\" NOT NULL,\n  \"nonce\" \"bytea\" NOT NULL,\n  \"master_key_id\" text NOT NULL,\n  \"title\" \"bytea\" NOT NULL,\n  \"provider\" text,\n  \"model\" text,\n  \"created_at\" bigint NOT NULL,\n  \"updated_at\" bigint NOT NULL\n);\n",
+    "CREATE TABLE \"message\" (\n  \"id\" text PRIMARY KEY NOT NULL,\n  \"conversation_id\" text NOT NULL,\n  \"position\" bigint NOT NULL,\n  \"role\" text NOT NULL,\n  \"agent\" text NOT NULL,\n  \"state\" text NOT NULL,\n  \"body\" \"bytea\" NOT NULL,\n  \"boot_id\" text,\n  \"error_code\" text,\n  \"is_cut\" boolean DEFAULT false NOT NULL,\n  \"provider\" text,\n  \"model\" text,\n  \"key_source\" text,\n  \"fallback_reason\" text,\n  \"input_tokens\" bigint,\n  \"output_tokens\" bigint,\n  \"cost_nano_usd\" bigint,\n  \"request_id\" text,\n  \"handover\" text,\n  \"dropped_turns\" bigint DEFAULT 0 NOT NULL,\n  \"created_at\" bigint NOT NULL\n);\n",
+    "CREATE TABLE \"keeps_nothing\" (\n  \"user_id\" text PRIMARY KEY NOT NULL,\n  \"since\" bigint NOT NULL\n);\n",
+    "ALTER TABLE \"conversation\" ADD CONSTRAINT \"conversation_user_id_user_id_fk\" FOREIGN KEY (\"user_id\") REFERENCES \"public\".\"user\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "ALTER TABLE \"message\" ADD CONSTRAINT \"message_conversation_id_conversation_id_fk\" FOREIGN KEY (\"conversation_id\") REFERENCES \"public\".\"conversation\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "ALTER TABLE \"keeps_nothing\" ADD CONSTRAINT \"keeps_nothing_user_id_user_id_fk\" FOREIGN KEY (\"user_id\") REFERENCES \"public\".\"user\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "CREATE UNIQUE INDEX \"conversation_nonce\" ON \"conversation\" USING btree (\"master_key_id\",\"nonce\");",
+    "CREATE INDEX \"conversation_user\" ON \"conversation\" USING btree (\"user_id\",\"updated_at\");",
+    "CREATE UNIQUE INDEX \"message_place\" ON \"message\" USING btree (\"conversation_id\",\"position\");",
+    "CREATE INDEX \"message_open\" ON \"message\" USING btree (\"boot_id\") WHERE state = 'open';",
+  ],
+};
