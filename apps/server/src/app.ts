@@ -3,12 +3,14 @@ import { AppError, type ProviderId, type TierName } from '@synthstack/core';
 import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import { createKeyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
+import { createAgents } from './agents.ts';
 import { createAudit } from './audit.ts';
 import { createAuth } from './auth.ts';
 import { type Boot, startBoot } from './boot.ts';
 import { createCallers } from './callers.ts';
 import { createCheckLimits } from './check-limits.ts';
 import type { Config } from './config.ts';
+import { createConversations } from './conversations.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createLimits } from './limits.ts';
@@ -41,7 +43,22 @@ export interface Ports {
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 /** What procedures may use. */
-export type Modules = Pick<App, 'config' | 'vault' | 'meter' | 'live' | 'limits' | 'plans' | 'tokens' | 'accounts' | 'auth' | 'notices'>;
+export type Modules = Pick<
+  App,
+  | 'config'
+  | 'clock'
+  | 'vault'
+  | 'meter'
+  | 'live'
+  | 'limits'
+  | 'plans'
+  | 'tokens'
+  | 'accounts'
+  | 'auth'
+  | 'notices'
+  | 'agents'
+  | 'conversations'
+>;
 
 const recheckEveryMs = 10_000;
 const holdMs = 20;
@@ -89,7 +106,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
-    return { config, clock, log, db, keyring, outbound, sender, audit, notices, vault, plans, tokens, auth, accounts };
+    const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
+    return { config, clock, log, db, keyring, outbound, sender, audit, notices, vault, plans, tokens, auth, accounts, conversations };
   } catch (error) {
     await db.close();
     throw error;
@@ -99,7 +117,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans } = modules;
+  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations } = modules;
   const boot = await startBoot({ db, clock });
   const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
   const live = createLive({ db, clock, session: auth.liveSession });
@@ -113,6 +131,13 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const callers = createCallers({ db, clock, tokens, auth, plans });
   const keys = createGenerationCache<readonly StoredKey[]>(db);
   const platformKeys = createGenerationCache<UsableKey | null>(db);
+  const keysOf = (userId: string) => keys.get(userId, () => vault.sealedOf(userId));
+  const platformKey = (provider: ProviderId) => platformKeys.get(provider, () => vault.platformKey(provider));
+  const rules = (tier: TierName) => ({
+    models: config.platformModels[tier],
+    maxOutput: config.platformMaxOutput[tier],
+    betas: config.platformBetas,
+  });
   const relay = createRelay({
     sender,
     vault,
@@ -121,13 +146,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     limits,
     clock,
     log,
-    keysOf: (userId) => keys.get(userId, () => vault.sealedOf(userId)),
-    platformKey: (provider) => platformKeys.get(provider, () => vault.platformKey(provider)),
-    rules: (tier: TierName) => ({
-      models: config.platformModels[tier],
-      maxOutput: config.platformMaxOutput[tier],
-      betas: config.platformBetas,
-    }),
+    ...{ keysOf, platformKey, rules },
     maxConcurrent: config.maxConcurrentRequests,
     fellBack: (userId, provider: ProviderId, reason) =>
       db
@@ -153,6 +172,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     draining: () => draining,
     clock,
     stallMs: config.timeouts.idleMs,
+  });
+  const agents = createAgents({
+    ...{ db, clock, log, conversations, gateway, keysOf, platformKey, rules },
+    audit: modules.audit.entry,
+    session: auth.liveSession,
+    bootId: boot.id,
   });
   metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);
 
@@ -183,6 +208,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     const dead = await by.buryDead();
     const settled = await meter.settleDead(dead);
     if (settled > 0) log.warn({ requests: settled }, 'Settled requests that a process left open when it died');
+    await conversations.settleDead(dead);
   }
 
   return {
@@ -195,6 +221,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     callers,
     relay,
     gateway,
+    agents,
     get draining() {
       return draining;
     },
@@ -202,13 +229,16 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     drain(): void {
       draining = true;
       live.stop();
+      agents.drain();
       cancel();
     },
     async close(): Promise<void> {
       draining = true;
       live.stop();
+      agents.interrupt();
       cancel();
       repricing.stop();
+      await agents.idle();
       await outbound.close();
       await Promise.all([ticking, repriced]);
       await tokens.flush();

@@ -13,6 +13,7 @@ export const auditActions = [
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
   ...(['plan.changed', 'setting.changed', 'master_key.rotated'] as const),
+  ...(['agent.added', 'agent.changed', 'agent.reset'] as const),
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

@@ -25,8 +25,11 @@ export interface Asked {
   settled: Settled | null;
 }
 
+/** What an answer's way out says of its end. */
+export type Ended = Pick<ServerResponse, 'statusCode' | 'destroyed' | 'writableEnded'>;
+
 export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>; log: Log }) {
-  return (res: ServerResponse, asked: Asked, error: AppError | null, durationMs: number): void => {
+  return (res: Ended, asked: Asked, error: AppError | null, durationMs: number): void => {
     const { requestId, matched, said, model, streamed, settled } = asked;
     const source = (said['x-byok-key-source'] as KeySource | undefined) ?? null;
     const fallbackReason = said['x-byok-fallback-reason']?.toString();
@@ -65,7 +68,7 @@ interface Ending {
 
 const clientClosed: Ending = { status: 499, outcome: 'client_closed', code: null };
 
-function endingOf(res: ServerResponse, settled: Settled | null, error: AppError | null): Ending {
+function endingOf(res: Ended, settled: Settled | null, error: AppError | null): Ending {
   if (hasLeft(res, settled)) return clientClosed;
   const status = res.statusCode;
   if (error) return { status, outcome: error.code, code: error.code };
@@ -74,7 +77,7 @@ function endingOf(res: ServerResponse, settled: Settled | null, error: AppError 
 }
 
 /** Whoever leaves after the terminal event has had the whole answer, and its row says so. */
-function hasLeft(res: ServerResponse, settled: Settled | null): boolean {
+function hasLeft(res: Ended, settled: Settled | null): boolean {
   if (settled) return settled.status === null || settled.errorCode === 'client_closed';
   return res.destroyed && !res.writableEnded;
 }

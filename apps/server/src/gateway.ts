@@ -1,9 +1,10 @@
 /** The HTTP framing of /v1/*: routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
 import { type Caller, type Callers, credentialHeaders } from './callers.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
 import { type Asked, createEnding } from './gateway-ending.ts';
+import { createFetch } from './gateway-fetch.ts';
 import { HttpOutlet, shapedHeaders } from './gateway-outlet.ts';
 import { byAnyMethod, type Matched, matchRoute, meantBy } from './gateway-routes.ts';
 import { type Meter, requestIdOf, type Settled } from './meter.ts';
@@ -14,7 +15,7 @@ import { printable } from './printable.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Provider } from './providers/provider.ts';
 import { formJson, readableForm } from './relay/form.ts';
-import type { Relay } from './relay/relay.ts';
+import type { Outlet, Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
 
 export interface GatewayParts {
@@ -33,6 +34,13 @@ export interface GatewayParts {
   stallMs: number;
 }
 
+/** Who asks which route, and with what. */
+interface Call {
+  matched: Matched;
+  caller: Caller;
+  body: Buffer | null;
+}
+
 export type Gateway = ReturnType<typeof createGateway>;
 
 export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
@@ -49,38 +57,32 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
     if (!matched) throw new AppError('not_found', noRoute(req, target.pathname));
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
-    if (matched.route.body === 'none') return relayed(req, res, asked, matched, caller, null);
+    const { said, requestId } = asked;
+    const outlet = new HttpOutlet(res, { said, clock, stallMs, requestId, anthropic: matched.provider.errorShape === 'anthropic' });
+    if (matched.route.body === 'none') return relayed(req.headers, outlet, asked, { matched, caller, body: null });
     const body = await bodies.read(req, matched.route.body === 'json', caller.userId);
     try {
-      await relayed(req, res, asked, matched, caller, body.bytes);
+      await relayed(req.headers, outlet, asked, { matched, caller, body: body.bytes });
     } finally {
       bodies.free(body);
     }
   }
 
-  async function relayed(
-    req: IncomingMessage,
-    res: ServerResponse,
-    asked: Asked,
-    matched: Matched,
-    caller: Caller,
-    body: Buffer | null,
-  ): Promise<void> {
+  async function relayed(headers: IncomingHttpHeaders, outlet: Outlet, asked: Asked, { matched, caller, body }: Call): Promise<void> {
     const { provider, route, path } = matched;
-    const form = route.body === 'multipart' && body ? await readableForm(body, req.headers['content-type']) : null;
+    const form = route.body === 'multipart' && body ? await readableForm(body, headers['content-type']) : null;
     const json = route.body === 'json' && body ? parseJson(body) : form && formJson(form);
     if (json) {
       note(asked, json);
       refuseOthersModel(matched, json.model);
     }
-    const { id, target, said, requestId } = asked;
-    const outlet = new HttpOutlet(res, { said, clock, stallMs, requestId, anthropic: provider.errorShape === 'anthropic' });
+    const { id, target } = asked;
     const settled = (row: Settled) => {
       asked.settled = row;
     };
     const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
     const query = target.search.slice(1);
-    await relay.handle({ id, provider, route, path, caller: asking, query, headers: req.headers, body, json, form, settled }, outlet);
+    await relay.handle({ id, provider, route, path, caller: asking, query, headers, body, json, form, settled }, outlet);
   }
 
   function note(asked: Asked, json: Record<string, unknown>): void {
@@ -90,6 +92,8 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
   }
 
   return {
+    fetchFor: createFetch({ relayed, end, meter, metrics, log }),
+
     /** Bytes of request bodies in memory, and what they weigh once parsed. */
     bodyBytes: (): number => bodies.inFlight,
 

@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { AppError, toAppError, UsageExport } from '@synthstack/core';
+import { AppError, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { maxAskBytes, sendAnswer } from './api/agents-stream.ts';
+import { exportConversation } from './api/conversation-export.ts';
 import { docsPage, docsStyle } from './api/docs-page.ts';
-import { handleRest, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
+import { handleRest, idsIn, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
 import { appRouter } from './api/router.ts';
 import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
@@ -27,9 +29,12 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/docs', access: 'anyone' },
   { method: 'GET', path: '/api/docs.css', access: 'anyone' },
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
+  { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
+  { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
 ] as const;
 type OwnRoute = (typeof ownRoutes)[number];
-type Handler = (req: IncomingMessage, res: ServerResponse, target: Target) => void | Promise<void>;
+/** @param ids  what stands in the path's `{places}` */
+type Handler = (req: IncomingMessage, res: ServerResponse, target: Target, ids: Record<string, string>) => void | Promise<void>;
 
 /** No inline script or style anywhere; what Quasar sets on elements from script needs no exception. */
 const securityHeaders = {
@@ -97,11 +102,25 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       'content-disposition': 'attachment; filename="usage.csv"',
       'cache-control': 'no-store',
     });
-    for await (const part of app.meter.exportCsv(caller.userId, query.data)) {
-      if (res.destroyed) return;
-      if (!res.write(part)) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
-    }
-    res.end();
+    await sendParts(res, app.meter.exportCsv(caller.userId, query.data));
+  }
+
+  async function sendConversation(req: IncomingMessage, res: ServerResponse, target: Target, ids: Record<string, string>): Promise<void> {
+    const { userId } = admit(await identify(req));
+    const query = ConversationExport.safeParse(readQuery(ConversationExport, target));
+    const ref = ConversationRef.safeParse(ids);
+    if (!query.success) throw inputError(query.error);
+    if (!ref.success) throw inputError(ref.error);
+    const names = new Map((await app.agents.roster.all()).map(({ slug, name }) => [slug, name]));
+    const { conversations } = app;
+    const nameOf = (slug: string) => names.get(slug) ?? slug;
+    const file = await exportConversation({ conversations, userId, id: ref.data.id, format: query.data.format, nameOf });
+    res.writeHead(200, {
+      'content-type': file.contentType,
+      'content-disposition': `attachment; filename="${file.fileName}"`,
+      'cache-control': 'no-store',
+    });
+    await sendParts(res, file.parts);
   }
 
   async function ready(): Promise<void> {
@@ -124,8 +143,22 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
     '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
     '/api/v1/api-keys/usage.csv': sendCsv,
+    async '/api/v1/agents/{slug}/messages'(req, res, _target, { slug = '' }) {
+      await sendAnswer(req, res, { app, caller: admit(await identify(req)), slug });
+    },
+    '/api/v1/conversations/{id}/export': sendConversation,
   };
-  const isOwn = (path: string): path is OwnRoute['path'] => Object.hasOwn(own, path);
+
+  /** @throws AppError `method_not_allowed` */
+  function findOwn(method: string | undefined, pathname: string): { path: OwnRoute['path']; ids: Record<string, string> } | null {
+    for (const { path, method: takes } of ownRoutes) {
+      const ids = path.includes('{') ? idsIn(path, pathname) : path === pathname ? {} : null;
+      if (!ids) continue;
+      if (method === takes || (takes === 'GET' && method === 'HEAD')) return { path, ids };
+      throw wrongMethod(method, takes);
+    }
+    return null;
+  }
 
   async function route(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const { pathname } = target;
@@ -137,26 +170,21 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
         res,
         path: pathname.slice('/trpc/'.length),
         createContext: () => contextOf(req),
-        maxBodySize: 64 * 1_024,
+        maxBodySize: pathname === '/trpc/agents.ask' ? maxAskBytes : 64 * 1_024,
         // Our page sends none; thousands in one address would keep everybody else waiting.
         maxBatchSize: 20,
         onError: ({ error }) => note(appErrorOf(error)),
       });
     }
     if (pathname.startsWith('/api/auth/')) return app.auth.handle(req, res);
-    const reads = req.method === 'GET' || req.method === 'HEAD';
-    const onlyReads = () =>
-      new AppError('method_not_allowed', `${req.method} is not possible here; GET is.`, { headers: { allow: 'GET, HEAD' } });
-    if (isOwn(pathname)) {
-      if (!reads) throw onlyReads();
-      return own[pathname](req, res, target);
-    }
+    const found = findOwn(req.method, pathname);
+    if (found) return own[found.path](req, res, target, found.ids);
     if (pathname.startsWith('/api/')) {
       if (!(await handleRest(req, res, target, contextOf(req))))
         throw new AppError('not_found', 'There is nothing at this address. /api/docs lists what there is.');
       return;
     }
-    if (!reads) throw onlyReads();
+    if (req.method !== 'GET' && req.method !== 'HEAD') throw wrongMethod(req.method, 'GET');
     const home = homeOf(req, target);
     if (home) res.writeHead(307, { location: home, 'cache-control': 'no-store' }).end();
     else pages.serve(req, res, pathname);
@@ -210,4 +238,18 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
   const { certFile, keyFile } = app.config.tls;
   if (!certFile || !keyFile) return connections.watch(createHttpServer(options, listener));
   return connections.watch(createHttpsServer({ ...options, cert: readFileSync(certFile), key: readFileSync(keyFile) }, listener));
+}
+
+const wrongMethod = (method: string | undefined, takes: 'GET' | 'POST') =>
+  new AppError('method_not_allowed', `${method} is not possible here; ${takes} is.`, {
+    headers: { allow: takes === 'GET' ? 'GET, HEAD' : takes },
+  });
+
+/** As fast as its reader takes it. */
+async function sendParts(res: ServerResponse, parts: AsyncIterable<string | Buffer>): Promise<void> {
+  for await (const part of parts) {
+    if (res.destroyed) return;
+    if (!res.write(part)) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+  }
+  res.end();
 }

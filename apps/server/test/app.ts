@@ -166,6 +166,7 @@ export async function testApp(options: TestAppOptions = {}) {
     },
 
     async [Symbol.asyncDispose]() {
+      running.app.agents.interrupt();
       running.server.closeAllConnections();
       await running.stop();
       await provider.close();

@@ -3,7 +3,7 @@
  * schemas, and errors leave as RFC 9457 problems. One table of doors serves calls, documentation and the authorisation matrix.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, toProblem, UsageExport, wrongField } from '@synthstack/core';
+import { AnswerEvent, AppError, ConversationExport, Question, toProblem, UsageExport, wrongField } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
 import { readText } from '../body.ts';
@@ -102,7 +102,8 @@ function findDoor(method: string, pathname: string): { door: Door; ids: Record<s
   return found ?? null;
 }
 
-function idsIn(template: string, pathname: string): Record<string, string> | null {
+/** What stands in the places of a template's `{names}`; null: another path. */
+export function idsIn(template: string, pathname: string): Record<string, string> | null {
   const wanted = template.split('/');
   const given = pathname.split('/');
   if (wanted.length !== given.length) return null;
@@ -131,8 +132,12 @@ function withIds(input: Record<string, unknown>, ids: Record<string, string>): R
 }
 
 async function readInput(req: IncomingMessage, door: Door, target: Target): Promise<Record<string, unknown>> {
-  if (door.kind === 'query') return readQuery(door.input, target);
-  const text = await readText(req);
+  return door.kind === 'query' ? readQuery(door.input, target) : readJson(req);
+}
+
+/** A JSON object; no body at all is an empty one. @throws AppError `too_large`, `unsupported_media`, `invalid_input`, `request_timeout` */
+export async function readJson(req: IncomingMessage, limitBytes?: number): Promise<Record<string, unknown>> {
+  const text = await readText(req, limitBytes);
   if (text === '') return {};
   const type = req.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json' || req.headers['content-encoding'] !== undefined) {
@@ -171,7 +176,7 @@ export function openApi(version: string, publicUrl: string): unknown {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const door of doors) {
     paths[door.path] = { ...paths[door.path], [door.method.toLowerCase()]: operation(door) };
-    if (door.procedure === 'usage.report') paths['/api/v1/api-keys/usage.csv'] = { get: csvOperation };
+    Object.assign(paths, streamed[door.procedure]);
   }
   return {
     openapi: '3.1.0',
@@ -251,7 +256,7 @@ const problemSchema = {
 };
 const problem = { description: 'What is wrong, and what to do', content: { 'application/problem+json': { schema: problemSchema } } };
 
-/** It streams, so http.ts answers it, outside the table of procedures. */
+/** They stream, so http.ts answers them, outside the table of procedures. */
 const csvOperation = {
   operationId: 'usage.csv',
   summary: 'Every request of a range as CSV',
@@ -261,4 +266,49 @@ const csvOperation = {
     200: { description: 'One line a request, oldest first', content: { 'text/csv': { schema: { type: 'string' } } } },
     default: problem,
   },
+};
+const askOperation = {
+  operationId: 'agents.ask',
+  summary: 'Ask an agent; the answer comes as server-sent events',
+  security: [{ bearer: [] }],
+  parameters: [
+    { name: 'slug', in: 'path', required: true, schema: { type: 'string' } },
+    {
+      name: 'Last-Event-ID',
+      in: 'header',
+      description: 'The id of the last event that you have: the answer goes on after it, and nothing is asked.',
+      schema: { type: 'string' },
+    },
+  ],
+  requestBody: { required: true, content: { 'application/json': { schema: z.toJSONSchema(Question, jsonSchemaOptions('input')) } } },
+  responses: {
+    200: {
+      description: 'start, delta, handover, usage, then done or error, each with an id; the data without its type',
+      content: { 'text/event-stream': { schema: z.toJSONSchema(AnswerEvent, jsonSchemaOptions('output')) } },
+    },
+    default: problem,
+  },
+};
+const exportOperation = {
+  operationId: 'conversations.export',
+  summary: 'A conversation as a file',
+  security: [{ bearer: [] }],
+  parameters: [
+    { name: 'id', in: 'path', required: true, schema: { type: 'string' } },
+    ...parametersOf(z.toJSONSchema(ConversationExport, jsonSchemaOptions('input')) as JsonObject),
+  ],
+  responses: {
+    200: {
+      description: 'All of its messages, oldest first',
+      content: { 'text/markdown': { schema: { type: 'string' } }, 'application/json': { schema: { type: 'object' } } },
+    },
+    default: problem,
+  },
+};
+
+/** By the procedure that they stand behind. */
+const streamed: Readonly<Record<string, Record<string, Record<string, unknown>>>> = {
+  'usage.report': { '/api/v1/api-keys/usage.csv': { get: csvOperation } },
+  'agents.list': { '/api/v1/agents/{slug}/messages': { post: askOperation } },
+  'conversations.get': { '/api/v1/conversations/{id}/export': { get: exportOperation } },
 };

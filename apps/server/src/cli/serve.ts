@@ -66,8 +66,11 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
   return {
     app,
     server,
-    /** How many requests are being answered, without those that only listen for changes: stopping does not wait for them. */
-    underWay: () => underWay - app.live.streams(),
+    /**
+     * How many requests are being answered, without those that only listen for changes: stopping does not wait for them; and with the
+     * agents' answers that go on although nobody listens.
+     */
+    underWay: () => underWay - app.live.streams() + app.agents.unheard(),
     port: (server.address() as AddressInfo).port,
     /** Lets what is under way finish, up to a minute, then closes everything. */
     async stop(): Promise<void> {
@@ -75,8 +78,11 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // A connection that answers its last request after `close` would stay open for the next, which never comes.
       const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
-      const timer = setTimeout(() => server.closeAllConnections(), drainMs);
-      await closed;
+      const timer = setTimeout(() => {
+        app.agents.interrupt();
+        server.closeAllConnections();
+      }, drainMs);
+      await Promise.all([closed, app.agents.idle()]);
       clearInterval(sweep);
       clearTimeout(timer);
       await app.close();

@@ -216,6 +216,7 @@ export type ConversationView = z.infer<typeof ConversationView>;
 
 export const RenameConversation = z.strictObject({ id: ConversationRef.shape.id, title: Title });
 export const ConversationExport = z.strictObject({ format: z.enum(['markdown', 'json'], 'format: markdown or json.').default('markdown') });
+export type ConversationExport = z.infer<typeof ConversationExport>;
 /** Whether conversations are kept. Turned off, nothing new is written; what is there stays until it is deleted. */
 export const Keeping = z.object({ keep: z.boolean() });
 export const SetKeeping = z.strictObject({ keep: z.boolean() });

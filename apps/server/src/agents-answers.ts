@@ -1,0 +1,200 @@
+/** The answers under way, and those that have just ended: who may listen to them, how many there may be, and when they are forgotten. */
+import { AppError, type Asked } from '@synthstack/core';
+import { createTranscript, type Numbered, type Transcript } from './agents-transcript.ts';
+import type { Caller } from './callers.ts';
+import type { Clock } from './ports/clock.ts';
+
+export interface AnswersParts {
+  clock: Clock;
+  /** A session that is still good. @returns null: it has ended, run out, or its user is disabled */
+  session(sessionId: string): Promise<{ userId: string } | null>;
+}
+
+/** Why an answer ends before the model has said all. */
+export type CalledOff = 'stopped' | 'interrupted' | 'endless';
+
+export interface Answer extends Asked {
+  userId: string;
+  transcript: Transcript;
+  signal: AbortSignal;
+  /** null: nobody has. */
+  calledOff: CalledOff | null;
+  callOff(why: CalledOff): void;
+}
+
+const mostOfOneUser = 5;
+const mostListenersOfOneUser = 20;
+const mostListeners = 1_000;
+/** How long an answer that has ended can still be listened to. */
+const keptMs = 300_000;
+/** How long an answer that is kept nowhere goes on for nobody. */
+const unheardMs = 30_000;
+const lookAtSessionsMs = 30_000;
+
+interface Listener {
+  userId: string;
+  sessionId: string | null;
+  leave: AbortController;
+}
+
+export type Answers = ReturnType<typeof createAnswers>;
+
+export function createAnswers({ clock, session }: AnswersParts) {
+  const answers = new Map<string, Answer>();
+  const open = new Set<Answer>();
+  const listeners = new Map<Listener, Answer>();
+  let idle = Promise.withResolvers<void>();
+  let isStopped = false;
+  let isLooking = false;
+
+  const listenersOf = (answer: Answer) => [...listeners.values()].filter((one) => one === answer).length;
+
+  /** An answer that is kept nowhere is nobody's once its listeners are gone. */
+  function watchUnheard(answer: Answer): void {
+    if (answer.conversationId !== null || !open.has(answer) || listenersOf(answer) > 0) return;
+    clock.after(unheardMs, () => {
+      if (open.has(answer) && listenersOf(answer) === 0) answer.callOff('stopped');
+    });
+  }
+
+  function leaveOpen(answer: Answer): void {
+    open.delete(answer);
+    if (open.size > 0) return;
+    idle.resolve();
+    idle = Promise.withResolvers();
+  }
+
+  /** Whoever has signed out hears no more. */
+  function lookAtSessions(): void {
+    if (isLooking || listeners.size === 0) return;
+    isLooking = true;
+    clock.after(lookAtSessionsMs, async () => {
+      for (const { sessionId, userId, leave } of [...listeners.keys()]) {
+        // Without the database nothing is seen, and nobody is sent away for it.
+        const isGood = sessionId === null || (await session(sessionId).catch(() => ({ userId })))?.userId === userId;
+        if (!isGood) leave.abort();
+      }
+      isLooking = false;
+      lookAtSessions();
+    });
+  }
+
+  /** @throws AppError `not_found`: there is none, it is someone else's, or it ended more than five minutes ago */
+  function find(userId: string, answerId: string): Answer {
+    const found = answers.get(answerId);
+    if (found?.userId !== userId) throw notFound();
+    return found;
+  }
+
+  function join(caller: Caller, answer: Answer): Listener {
+    const own = [...listeners.keys()].filter(({ userId }) => userId === caller.userId).length;
+    if (own >= mostListenersOfOneUser || listeners.size >= mostListeners) throw tooManyListen();
+    const listener = { userId: caller.userId, sessionId: caller.sessionId, leave: new AbortController() };
+    listeners.set(listener, answer);
+    lookAtSessions();
+    return listener;
+  }
+
+  async function* tell(answer: Answer, listener: Listener, after: number, signal: AbortSignal): AsyncGenerator<Numbered, void> {
+    try {
+      yield* answer.transcript.follow(after, AbortSignal.any([signal, listener.leave.signal]));
+    } finally {
+      listeners.delete(listener);
+      watchUnheard(answer);
+    }
+  }
+
+  return {
+    find,
+
+    /** An answer is under way in that conversation. */
+    openIn: (conversationId: string): Answer | null => [...open].find((one) => one.conversationId === conversationId) ?? null,
+
+    /** @throws AppError `limit_reached`: five of that user are under way; `draining` */
+    admit(userId: string): void {
+      if (isStopped) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
+      if ([...open].filter((one) => one.userId === userId).length >= mostOfOneUser) throw tooManyOpen();
+    },
+
+    /** It is open until `close`. @throws AppError as `admit` does; `conflict`: one is under way in that conversation */
+    begin(userId: string, asked: Asked): Answer {
+      this.admit(userId);
+      if (asked.conversationId !== null && this.openIn(asked.conversationId)) throw busy();
+      const abort = new AbortController();
+      const answer: Answer = {
+        ...asked,
+        userId,
+        transcript: createTranscript(),
+        signal: abort.signal,
+        calledOff: null,
+        callOff(why) {
+          answer.calledOff ??= why;
+          abort.abort();
+        },
+      };
+      answers.set(answer.answerId, answer);
+      open.add(answer);
+      watchUnheard(answer);
+      return answer;
+    },
+
+    /** It has been told to its end. */
+    close(answer: Answer): void {
+      clock.after(keptMs, () => answers.delete(answer.answerId));
+      leaveOpen(answer);
+    },
+
+    /** It never came about. */
+    forget(answer: Answer): void {
+      answers.delete(answer.answerId);
+      leaveOpen(answer);
+    },
+
+    /**
+     * Tells an answer from `after` on, and ends with it, with the signal, or within a minute after the listener's session. Must be read, or
+     * it counts as listening for ever.
+     * @throws AppError `not_found`, `limit_reached`, at once
+     */
+    listen(caller: Caller, answerId: string, after: number, signal: AbortSignal): AsyncGenerator<Numbered, void> {
+      const answer = find(caller.userId, answerId);
+      return tell(answer, join(caller, answer), after, signal);
+    },
+
+    /** All of a user's that are kept. */
+    stopAll(userId: string): void {
+      for (const answer of open) if (answer.userId === userId && answer.conversationId !== null) answer.callOff('stopped');
+    },
+
+    /** How many are under way to which nobody listens. */
+    unheard: (): number => [...open].filter((answer) => listenersOf(answer) === 0).length,
+
+    /** From now on none begins. */
+    drain(): void {
+      isStopped = true;
+    },
+    /** Ends those under way; what they have said is kept, and that they were interrupted. */
+    interrupt(): void {
+      isStopped = true;
+      for (const answer of open) answer.callOff('interrupted');
+    },
+    /** Resolves when none is under way. */
+    async idle(): Promise<void> {
+      while (open.size > 0) await idle.promise;
+    },
+  };
+}
+
+const busy = () => new AppError('conflict', 'An answer is under way in this conversation. Wait for it, or stop it first.');
+const notFound = () => new AppError('not_found', 'There is no such answer under way. The conversation shows what became of it.');
+const tooManyOpen = () =>
+  new AppError(
+    'limit_reached',
+    `You have ${mostOfOneUser} answers under way, which is as many as there may be. Wait for one, or stop it.`,
+    {
+      retryAfterMs: 5_000,
+    },
+  );
+const tooManyListen = () =>
+  new AppError('limit_reached', 'You follow as many answers as there may be at once. Close a page, or reload this one.', {
+    retryAfterMs: 5_000,
+  });

@@ -1,0 +1,48 @@
+/** Asking an agent over REST: one request asks and is told the answer as server-sent events; the same with `Last-Event-ID` goes on with it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Question } from '@synthstack/core';
+import { eventId } from '../agents.ts';
+import type { Modules } from '../app.ts';
+import type { Caller } from '../callers.ts';
+import { readJson } from './rest.ts';
+import { inputError } from './trpc.ts';
+
+/** A question with its history and files, as JSON. */
+export const maxAskBytes = 2 * 1_048_576;
+/** Proxies close what is silent for a minute. */
+const signOfLifeMs = 25_000;
+
+export interface AskParts {
+  app: Pick<Modules, 'agents' | 'clock'>;
+  caller: Caller;
+  slug: string;
+}
+
+/** @throws AppError before the stream has begun; afterwards errors are its events */
+export async function sendAnswer(req: IncomingMessage, res: ServerResponse, { app, caller, slug }: AskParts): Promise<void> {
+  const lastEventId = req.headers['last-event-id']?.toString() ?? null;
+  const answerId = lastEventId === null ? await ask(req, { app, caller, slug }) : (lastEventId.split(':')[0] ?? '');
+  const left = new AbortController();
+  res.once('close', () => left.abort());
+  const events = app.agents.listen(caller, answerId, lastEventId, left.signal);
+  res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  res.flushHeaders();
+  let cancel = app.clock.after(signOfLifeMs, stayAwake);
+  function stayAwake(): void {
+    res.write(': still here\n\n');
+    cancel = app.clock.after(signOfLifeMs, stayAwake);
+  }
+  for await (const numbered of events) {
+    const { type, ...data } = numbered.event;
+    const hasRoom = res.write(`id: ${eventId(answerId, numbered)}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
+    if (!hasRoom) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+  }
+  cancel();
+  res.end();
+}
+
+async function ask(req: IncomingMessage, { app, caller, slug }: AskParts): Promise<string> {
+  const question = Question.safeParse(await readJson(req, maxAskBytes));
+  if (!question.success) throw inputError(question.error);
+  return (await app.agents.ask(caller, { ...question.data, agent: slug })).answerId;
+}

@@ -1,0 +1,221 @@
+/**
+ * The gateway's second door: a `fetch` for callers inside this process. The official SDKs are set up with it, and what they ask takes the
+ * same way as what comes over HTTP: the same routes, relay, limits and metering, the same metrics and the same line in the log.
+ */
+import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
+import type { Caller } from './callers.ts';
+import type { Asked, createEnding, Ended } from './gateway-ending.ts';
+import { shapedHeaders } from './gateway-outlet.ts';
+import { type Matched, matchRoute } from './gateway-routes.ts';
+import { type Meter, requestIdOf, type Settled } from './meter.ts';
+import type { Metrics } from './metrics.ts';
+import type { Log } from './ports/log.ts';
+import type { Headers as RelayHeaders } from './relay/attempt.ts';
+import type { Outlet } from './relay/request.ts';
+import { targetOf } from './target.ts';
+
+/** A request's end, once all of it is recorded. */
+export interface Over {
+  requestId: string;
+  /** What its row says; null: it has none. */
+  settled: Settled | null;
+  /** Of ours; null: none, whatever the provider said. */
+  error: AppError | null;
+  /** Which key was tried, and why not the caller's own. */
+  said: RelayHeaders;
+}
+
+export interface FetchParts {
+  relayed(
+    headers: Record<string, string>,
+    outlet: Outlet,
+    asked: Asked,
+    place: { matched: Matched; caller: Caller; body: Buffer | null },
+  ): Promise<void>;
+  end: ReturnType<typeof createEnding>;
+  meter: Pick<Meter, 'newId'>;
+  metrics: Pick<Metrics, 'began'>;
+  log: Log;
+}
+
+export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+export function createFetch({ relayed, end, meter, metrics, log }: FetchParts) {
+  async function answer(caller: Caller, asked: Asked, outlet: WebOutlet, init: RequestInit): Promise<AppError | null> {
+    const { matched, said, requestId } = asked;
+    const startedAt = performance.now();
+    let error: AppError | null = null;
+    metrics.began();
+    try {
+      if (!matched) throw new AppError('not_found', `There is no route ${init.method} ${asked.target.pathname} here.`);
+      const body = typeof init.body === 'string' ? Buffer.from(init.body) : null;
+      await relayed(headersOf(init.headers), outlet, asked, { matched, caller, body });
+    } catch (thrown) {
+      error = toAppError(thrown);
+      if (error.code === 'internal' || error.code === 'storage_unavailable') log.error({ requestId }, error.message, error.cause);
+      Object.assign(said, error.headers);
+      outlet.fail(error);
+    } finally {
+      end(outlet, asked, error, performance.now() - startedAt);
+    }
+    return error;
+  }
+
+  /**
+   * A `fetch` as that caller. Its requests need no credential, and what they hold of one is not looked at; only texts are taken as bodies.
+   * @param over  told of each request's end, after which nothing of it is left to do
+   */
+  return (caller: Caller, over: (end: Over) => void): Fetch =>
+    (url, init = {}) => {
+      const { pathname, search } = new URL(url instanceof Request ? url.url : url);
+      const id = meter.newId();
+      const [requestId, method] = [requestIdOf(id), init.method ?? 'GET'];
+      const matched = matchRoute(method, pathname, headersOf(init.headers));
+      const asked: Asked = {
+        ...{ id, requestId, matched, target: targetOf(pathname + search) },
+        ...{ said: {}, model: null, streamed: false, settled: null },
+      };
+      const outlet = new WebOutlet({ said: asked.said, requestId, anthropic: matched?.provider.errorShape === 'anthropic' }, init.signal);
+      void answer(caller, asked, outlet, { ...init, method }).then((error) =>
+        over({ requestId, settled: asked.settled, error, said: asked.said }),
+      );
+      return outlet.response;
+    };
+}
+
+const headersOf = (headers: RequestInit['headers']): Record<string, string> => Object.fromEntries(new Headers(headers));
+
+interface OutletParts {
+  /** Gets the headers that the caller gets. */
+  said: RelayHeaders;
+  requestId: string;
+  anthropic: boolean;
+}
+
+/** So much may wait for a reader before the provider has to. */
+const mostWaiting = 65_536;
+
+/** The relay's outlet to a web `Response`: it resolves with the answer's head, and its reader's pace is the provider's. */
+class WebOutlet implements Outlet, Ended {
+  readonly response: Promise<Response>;
+  gone = false;
+  statusCode = 200;
+  writableEnded = false;
+  readonly #parts: OutletParts;
+  readonly #signal: AbortSignal | null;
+  #resolve!: (response: Response) => void;
+  #reject!: (reason: unknown) => void;
+  #body!: ReadableStreamDefaultController<Uint8Array>;
+  readonly #stream: ReadableStream<Uint8Array>;
+  /** Until it has left. */
+  #headers: RelayHeaders | null = null;
+  #onGone: (() => void) | null = null;
+  #onDrain: (() => void) | null = null;
+  readonly #abort = () => this.#leave(this.#signal?.reason);
+
+  constructor(parts: OutletParts, signal: AbortSignal | null | undefined) {
+    this.#parts = parts;
+    this.#signal = signal ?? null;
+    this.response = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#body = controller;
+        },
+        pull: () => this.#onDrain?.(),
+        cancel: () => this.#leave(null),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: mostWaiting }),
+    );
+    if (signal?.aborted) this.#abort();
+    else signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  /** It was broken off by either side. */
+  get destroyed(): boolean {
+    return this.gone;
+  }
+
+  head(status: number, headers: RelayHeaders): void {
+    this.statusCode = status;
+    this.#headers = headers;
+    Object.assign(this.#parts.said, headers);
+  }
+
+  flush(): void {
+    const headers = this.#headers;
+    if (!headers) return;
+    this.#headers = null;
+    this.#answer(new Response(this.#stream, { status: this.statusCode, headers: this.#shaped(headers) }));
+  }
+
+  write(chunk: Buffer): boolean {
+    this.flush();
+    if (this.gone) return false;
+    this.#body.enqueue(chunk);
+    return (this.#body.desiredSize ?? 0) > 0;
+  }
+
+  end(chunk?: Buffer): void {
+    this.flush();
+    this.#over();
+    if (this.gone) return;
+    if (chunk?.length) this.#body.enqueue(chunk);
+    this.#body.close();
+  }
+
+  breakOff(): void {
+    this.flush();
+    this.#over();
+    if (!this.gone) this.#body.error(new Error('The answer broke off.'));
+  }
+
+  /** An error of ours before the answer's first byte. */
+  fail(error: AppError): void {
+    if (this.writableEnded || this.gone) return;
+    this.#over();
+    const { requestId, anthropic } = this.#parts;
+    this.statusCode = error.form.http;
+    const body = JSON.stringify(anthropic ? toAnthropicError(error, requestId) : toOpenAIError(error));
+    const headers = { 'content-type': 'application/json', ...error.headers };
+    this.#answer(new Response(body, { status: this.statusCode, headers: this.#shaped(headers) }));
+  }
+
+  onDrain(fn: () => void): void {
+    this.#onDrain = fn;
+  }
+
+  onGone(fn: () => void): void {
+    this.#onGone = fn;
+    if (this.gone) fn();
+  }
+
+  #answer(response: Response): void {
+    this.#resolve(response);
+  }
+
+  #shaped(headers: RelayHeaders): Headers {
+    const { requestId, anthropic } = this.#parts;
+    const shaped = new Headers({ 'x-byok-request-id': requestId });
+    for (const [name, value] of Object.entries(shapedHeaders(headers, anthropic))) shaped.set(name, String(value));
+    return shaped;
+  }
+
+  #over(): void {
+    this.writableEnded = true;
+    this.#signal?.removeEventListener('abort', this.#abort);
+  }
+
+  #leave(reason: unknown): void {
+    if (this.writableEnded || this.gone) return;
+    this.gone = true;
+    const why = reason ?? new DOMException('This was called off.', 'AbortError');
+    this.#reject(why);
+    // Where its reader has called it off, it is closed already.
+    if (reason !== null) this.#body.error(why);
+    this.#onGone?.();
+  }
+}
