@@ -24,6 +24,8 @@ export interface Stage extends AsyncDisposable {
   console(): string;
   /** A subcommand of the program, on the same data. */
   byok(args: string[], stdin?: string): Promise<string>;
+  /** Kills the server, and starts another on the same data and address. `whileDown` is done in between. */
+  restart(whileDown?: () => Promise<void>): Promise<void>;
   /** A browser of its own, as far as cookies and storage go, with its first page. */
   visitor(options?: BrowserContextOptions): Promise<Visitor>;
   /** The same, signed in as a new user. */
@@ -62,10 +64,16 @@ export async function openStage(env: Record<string, string> = {}): Promise<Stage
   };
   // In a folder of its own, so that no .env of the developer is read.
   const start = (args: string[]) => spawn(process.execPath, [main, ...args], { cwd: folder, env: environment });
-  const server = start(['serve']);
   let written = '';
-  for (const stream of [server.stdout, server.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
-  const exited = once(server, 'exit');
+  let server = serve();
+  let exited = once(server, 'exit');
+
+  function serve() {
+    const child = start(['serve']);
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
+    return child;
+  }
+
   const setUpLink = await until(() => {
     if (server.exitCode !== null) throw new Error(`The server ended:\n${written}`);
     return /https?:\/\/\S+\/setup\?token=\S+/.exec(written)?.[0];
@@ -95,6 +103,19 @@ export async function openStage(env: Record<string, string> = {}): Promise<Stage
     provider,
     console: () => written,
     byok,
+    async restart(whileDown) {
+      server.kill('SIGKILL');
+      await exited;
+      await whileDown?.();
+      server = serve();
+      exited = once(server, 'exit');
+      await until(() =>
+        fetch(`${origin}/readyz`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      );
+    },
     visitor,
     async user(tier, options) {
       const email = `user${++users}@example.com`;

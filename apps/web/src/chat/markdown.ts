@@ -5,13 +5,10 @@
 import DOMPurify from 'dompurify';
 import MarkdownIt from 'markdown-it';
 
-/** What one text defines on its way: link references, and whether it had a heading. */
-export interface Env {
-  references?: Record<string, unknown>;
-  hasHeading?: boolean;
-}
-
 const md = new MarkdownIt({ html: false, linkify: true });
+/** What one text defines on its way: link references, and whether it had a heading. */
+export type Env = NonNullable<Parameters<typeof md.render>[1]> & { hasHeading?: boolean };
+
 const { escapeHtml } = md.utils;
 
 /** markdown-it's own check leaves any scheme but the worst; here only these lead anywhere. */
@@ -20,7 +17,7 @@ md.validateLink = (url) => schemes.test(url.trim());
 
 md.renderer.rules.image = (tokens, index) => {
   const token = tokens[index];
-  const source = token?.attrGet('src') ?? '';
+  const source = String(token?.attrGet('src') ?? '');
   return `<a href="${escapeHtml(source)}">${escapeHtml(token?.content || source)}</a>`;
 };
 
@@ -36,7 +33,7 @@ md.renderer.rules.code_block = (tokens, index) => code(tokens[index]?.content ??
  * Below the page's own headings, and never a level left out: a text's first heading is a third level whatever its model called it. `env`
  * is the text's own.
  */
-md.renderer.rules.heading_open = (tokens, index, _options, env) => {
+md.renderer.rules.heading_open = (tokens, index, _options, env = {}) => {
   const token = tokens[index];
   const said = Number(token?.tag.slice(1));
   const level = said > 2 && env.hasHeading ? 4 : 3;

@@ -14,7 +14,10 @@ export interface ChatMessage extends Omit<MessageView, 'id' | 'attachments' | 'r
 }
 
 let made = 0;
-const newKey = () => `message-${(made += 1)}`;
+function newKey(): string {
+  made += 1;
+  return `message-${made}`;
+}
 
 const nothingYet = {
   error: null,

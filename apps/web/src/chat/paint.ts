@@ -64,7 +64,10 @@ export function createPainter(place: HTMLElement, words: Words) {
 
   function paintTail(rest: string): void {
     const fence = openFence(rest);
-    if (fence && fence.code.length > mostColouredOpen) return growFence(fence);
+    if (fence && fence.code.length > mostColouredOpen) {
+      growFence(fence);
+      return;
+    }
     growing = null;
     // What half a text defines must not hold for the whole.
     replaceTail(elements(withoutHalfMark(rest), { ...env, references: { ...env.references } }, mostColouredOpen));
@@ -136,7 +139,8 @@ export function createPainter(place: HTMLElement, words: Words) {
       [text, isOver] = [now, over];
       if (over) {
         cancelAnimationFrame(frame);
-        return paint();
+        paint();
+        return;
       }
       if (frame) return;
       const paintOrWait = () => {

@@ -203,22 +203,27 @@ export function useChat(onKept: (id: string) => void) {
   function lost(answer: ChatMessage, answerId: string, heardId: string | null, tries: number): void {
     answer.isCutOff = true;
     const mine = time;
-    wait = setTimeout(() => {
-      if (mine === time && answer.state === 'open') void recover(answer, answerId, heardId, tries + 1);
-    }, waitsMs[Math.min(tries, waitsMs.length - 1)]);
+    wait = setTimeout(
+      () => {
+        if (mine === time && answer.state === 'open') void recover(answer, answerId, heardId, tries + 1);
+      },
+      waitsMs[Math.min(tries, waitsMs.length - 1)],
+    );
   }
 
   async function recover(answer: ChatMessage, answerId: string, heardId: string | null, tries: number): Promise<void> {
     const [mine, id] = [time, about.value?.id];
     if (!id) {
-      if (tries >= mostTries) return void (fail(answer, 'interrupted', t('chat.lost')), ended());
-      return listen(answer, answerId, heardId, tries);
+      if (tries < mostTries) return listen(answer, answerId, heardId, tries);
+      fail(answer, 'interrupted', t('chat.lost'));
+      return ended();
     }
     const view = await api.conversations.get.query({ id }).catch(problemOf);
     if (mine !== time || answer.state !== 'open') return;
     if ('code' in view) {
       if (view.code !== 'not_found') return lost(answer, answerId, heardId, tries);
-      return void (fail(answer, view.code, view.message), ended());
+      fail(answer, view.code, view.message);
+      return ended();
     }
     if (view.answerId === answerId) return listen(answer, answerId, heardId, tries);
     const kept = view.messages.find((message) => message.id === answerId);

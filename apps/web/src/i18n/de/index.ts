@@ -2,6 +2,7 @@
 import type { Translation } from '../i18n.ts';
 import { account } from './account.ts';
 import { agents } from './agents.ts';
+import { catalog } from './catalog.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
@@ -11,4 +12,7 @@ import { sentences } from './server.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const de: Translation = { messages: { account, agents, chat, common, keys, plan, profile, tokens, usage }, sentences };
+export const de: Translation = {
+  messages: { account, agents, chat, common, keys, plan, profile, tokens, usage },
+  sentences: { ...sentences, ...catalog },
+};
