@@ -1,6 +1,7 @@
 /** Why an answer broke off, as its reader is told: a code, and what to do. Never a provider's text where it could tell of an account. */
-import type { Over } from './gateway-fetch.ts';
+
 import type { Provider } from './providers/provider.ts';
+import type { Over } from './relay/fetch.ts';
 
 export interface Failure {
   code: string;

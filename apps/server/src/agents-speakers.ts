@@ -1,6 +1,6 @@
 /** How an agent speaks through each provider: the official SDKs, set up with the gateway's own `fetch`, so that nothing here knows a key. */
 import type { ProviderId } from '@synthstack/core';
-import type { Fetch } from './gateway-fetch.ts';
+import type { Fetch } from './relay/fetch.ts';
 
 export interface Turn {
   role: 'user' | 'assistant';

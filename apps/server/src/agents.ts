@@ -14,13 +14,13 @@ import type { Numbered } from './agents-transcript.ts';
 import { createVoices, type Voice, type VoiceParts } from './agents-voice.ts';
 import type { Caller } from './callers.ts';
 import { type Conversations, interrupted, type Kept, type Message, type Question } from './conversations.ts';
-import type { Gateway } from './gateway.ts';
-import type { Over } from './gateway-fetch.ts';
 import type { Log } from './ports/log.ts';
+import type { FetchFor, Over } from './relay/fetch.ts';
 
 export interface AgentsParts extends RosterParts, VoiceParts, AnswersParts {
   conversations: Conversations;
-  gateway: Pick<Gateway, 'fetchFor'>;
+  /** The gateway's own function, in process. */
+  fetchFor: FetchFor;
   /** This process. */
   bootId: string;
   log: Log;
@@ -55,7 +55,7 @@ const mostSaid = 1_000_000;
 export type Agents = ReturnType<typeof createAgents>;
 
 export function createAgents(parts: AgentsParts) {
-  const { conversations, gateway, clock, log, bootId } = parts;
+  const { conversations, fetchFor, clock, log, bootId } = parts;
   const roster = createRoster(parts);
   const answers = createAnswers(parts);
   const voiceFor = createVoices(parts);
@@ -172,7 +172,7 @@ export function createAgents(parts: AgentsParts) {
   async function speak(answer: Answer, scene: Scene, say: (text: string) => void): Promise<Spoken> {
     const { voice, agent, caller, system, turns } = scene;
     const ended = Promise.withResolvers<Over>();
-    const viaGateway = gateway.fetchFor(caller, ended.resolve);
+    const viaGateway = fetchFor(caller, ended.resolve);
     let isSent = false;
     let [cut, thrown]: [boolean, unknown] = [false, null];
     const speech = speakers[voice.provider.id].speak({

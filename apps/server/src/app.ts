@@ -174,7 +174,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     stallMs: config.timeouts.idleMs,
   });
   const agents = createAgents({
-    ...{ db, clock, log, conversations, gateway, keysOf, platformKey, rules },
+    ...{ db, clock, log, conversations, keysOf, platformKey, rules },
+    fetchFor: gateway.fetchFor,
     audit: modules.audit.entry,
     session: auth.liveSession,
     bootId: boot.id,

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { type Person, password, type TestApp, testApp } from '../test/app.ts';
+import { ask } from '../test/chat.ts';
 import { doors } from './api/rest.ts';
 import { appRouter } from './api/router.ts';
 import { authRoutes } from './auth.ts';
@@ -53,6 +54,10 @@ const rules = {
     ...Object.fromEntries(roles.filter((role) => role !== 'cookie').map((role) => [role, forbidden])),
     ...{ ...bad, anonymous: nobody },
   },
+  admin: {
+    ...Object.fromEntries(roles.filter((role) => role !== 'administrator').map((role) => [role, forbidden])),
+    ...{ ...bad, anonymous: nobody },
+  },
   /** It is not there, whoever asks. */
   none: Object.fromEntries(roles.map((role) => [role, [404, 'not_found']])),
 } satisfies Record<string, Rule>;
@@ -64,8 +69,8 @@ interface Line {
   json?: unknown;
   query?: string;
   headers?: Record<string, string>;
-  /** What its id is of: tried with one's own, another user's and a random one. */
-  id?: 'key' | 'token' | 'session';
+  /** What its id or token is of: tried with one's own, another user's and a random one. */
+  id?: 'key' | 'token' | 'session' | 'conversation' | 'answer';
   /** Asks a provider about a key, which is limited by the minute. */
   checks?: true;
 }
@@ -76,6 +81,13 @@ const range = 'from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z';
 const typed = { provider: 'openai', apiKey: 'sk-proj-Vb3kQ9xT7mZ2pL5wR8nC4jH6' };
 const chat = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] };
 const message = { model: 'claude-haiku-4-5', max_tokens: 5, messages: chat.messages };
+
+const question = { content: 'hello' };
+const asking = { agent: 'general', ...question };
+const agent = {
+  ...{ name: 'Lawyer', description: 'Reads contracts.', prompt: 'You read contracts.', starters: [], temperature: null, inAllPlans: true },
+  models: { openai: 'gpt-4o-mini', anthropic: 'claude-haiku-4-5' },
+};
 
 /** Where a password would be looked at, nothing is sent: a 400 shows as well that the door is open, and costs no hash. */
 const table: Readonly<Record<string, Line>> = {
@@ -93,6 +105,19 @@ const table: Readonly<Record<string, Line>> = {
   'GET /api/v1/tokens': { who: 'user', ok: 200 },
   'POST /api/v1/tokens': { who: 'person', ok: 201, json: { name: 'new' } },
   'DELETE /api/v1/tokens/{id}': { who: 'user', ok: 204, id: 'token' },
+  'GET /api/v1/agents': { who: 'user', ok: 200 },
+  'POST /api/v1/agents/{slug}/messages': { who: 'user', ok: 200, json: question },
+  'GET /api/v1/conversations': { who: 'user', ok: 200 },
+  'GET /api/v1/conversations/{id}': { who: 'user', ok: 200, id: 'conversation' },
+  'GET /api/v1/conversations/{id}/export': { who: 'user', ok: 200, id: 'conversation' },
+  'PATCH /api/v1/conversations/{id}': { who: 'user', ok: 200, json: { title: 'new' }, id: 'conversation' },
+  'DELETE /api/v1/conversations/{id}': { who: 'user', ok: 204, id: 'conversation' },
+  'DELETE /api/v1/conversations': { who: 'user', ok: 204 },
+  'GET /api/v1/admin/agents': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/agents': { who: 'admin', ok: 201, json: { slug: 'lawyer', ...agent } },
+  'PATCH /api/v1/admin/agents/{slug}': { who: 'admin', ok: 200, json: { version: 0, ...agent } },
+  'POST /api/v1/admin/agents/{slug}/reset': { who: 'admin', ok: 204 },
+  'GET /api/v1/admin/agents/{slug}/versions': { who: 'admin', ok: 200 },
 
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
   'trpc accounts.setUp': { who: 'anyone', ok: 409, json: { ...credentials, token: 'x', name: 'Eve' } },
@@ -117,6 +142,22 @@ const table: Readonly<Record<string, Line>> = {
   'trpc tokens.list': { who: 'user', ok: 200 },
   'trpc tokens.create': { who: 'person', ok: 200, json: { name: 'new' } },
   'trpc tokens.revoke': { who: 'user', ok: 200, json: {}, id: 'token' },
+  'trpc agents.list': { who: 'user', ok: 200 },
+  'trpc agents.ask': { who: 'user', ok: 200, json: asking },
+  'trpc agents.answer': { who: 'user', ok: 200, json: {}, id: 'answer' },
+  'trpc agents.stop': { who: 'user', ok: 200, json: {}, id: 'answer' },
+  'trpc conversations.list': { who: 'user', ok: 200, json: {} },
+  'trpc conversations.get': { who: 'user', ok: 200, json: {}, id: 'conversation' },
+  'trpc conversations.rename': { who: 'user', ok: 200, json: { title: 'new' }, id: 'conversation' },
+  'trpc conversations.remove': { who: 'user', ok: 200, json: {}, id: 'conversation' },
+  'trpc conversations.removeAll': { who: 'user', ok: 200, json: {} },
+  'trpc conversations.keeping': { who: 'user', ok: 200 },
+  'trpc conversations.setKeeping': { who: 'user', ok: 200, json: { keep: true } },
+  'trpc admin.agents.list': { who: 'admin', ok: 200 },
+  'trpc admin.agents.add': { who: 'admin', ok: 200, json: { slug: 'lawyer_two', ...agent } },
+  'trpc admin.agents.save': { who: 'admin', ok: 200, json: { slug: 'marketer', version: 0, ...agent } },
+  'trpc admin.agents.reset': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
+  'trpc admin.agents.versions': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
 
   'GET /healthz': { who: 'anyone', ok: 200 },
   'GET /readyz': { who: 'anyone', ok: 200 },
@@ -203,6 +244,7 @@ async function stage() {
   const app = await testApp({ platform: { openai: 'good', anthropic: 'good' } });
   app.provider.key(typed.apiKey, 'good', 'openai');
   const keys = { openai: 'good' } as const;
+  const nameOfId: Partial<Record<string, string>> = { session: 'token', answer: 'answerId' };
   const people = {
     premium: await app.person({ keys }),
     other: await app.person({ keys }),
@@ -256,15 +298,18 @@ async function stage() {
     const type = procedures[rest]?._def.type;
     const method = isTrpc ? (type === 'mutation' ? 'POST' : 'GET') : first;
     const inBody = id !== undefined && !rest.includes('{');
-    const json = inBody ? { ...(more?.json as object), id } : more?.json;
-    const query = isTrpc && type === 'query' ? (json ? `input=${encodeURIComponent(JSON.stringify(json))}` : '') : (more?.query ?? '');
-    const path = (isTrpc ? `/trpc/${rest}` : rest.replace('{id}', id ?? '')) + (query && `?${query}`);
+    const json = inBody ? { ...(more?.json as object), [nameOfId[more?.id ?? ''] ?? 'id']: id } : more?.json;
+    const query = isTrpc && type !== 'mutation' ? (json ? `input=${encodeURIComponent(JSON.stringify(json))}` : '') : (more?.query ?? '');
+    const path = (isTrpc ? `/trpc/${rest}` : rest.replace('{slug}', 'general').replace('{id}', id ?? '')) + (query && `?${query}`);
     const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
     const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
     if (type === 'subscription') return answerOf(res, app.app.live.streams() > 0);
+    const body = await res.text();
+    // No more than five of a person may be under way.
+    await app.app.agents.idle();
     return {
       status: res.status,
-      body: (await res.text()).replaceAll(id ?? '\0', '<id>'),
+      body: body.replaceAll(id ?? '\0', '<id>'),
       headers: [...res.headers]
         .filter(([name]) => !noise.test(name))
         .map(([name, value]) => `${name}: ${value}`)
@@ -285,6 +330,11 @@ async function stage() {
           )
         ).id
       );
+    }
+    if (kind === 'conversation' || kind === 'answer') {
+      const asked = await ask(app, who, question);
+      await app.app.agents.idle();
+      return (kind === 'answer' ? asked.answerId : asked.conversationId) ?? '';
     }
     if (kind === 'token') return (await tokens.create(who.id, { name: 'one more', scopes: ['gateway'] })).token.id;
     return (await newSession(who.id)).sessionId;
@@ -322,6 +372,7 @@ test("someone else's id answers exactly as a random one, and nothing happens to 
   const others = async () => ({
     keys: await app.keysOf(people.other),
     tokens: (await app.app.tokens.list(people.other.id)).map(({ id }) => id),
+    conversations: (await app.app.conversations.list(people.other.id, {})).conversations.map(({ id }) => id),
     sessions: (
       await app.app.db.orm
         .select({ id: app.app.db.tables.session.id })
@@ -352,7 +403,7 @@ test("lists show what is one's own, and nobody else's usage", async () => {
   expect((await app.chat(people.other, 'hello')).status).toBe(200);
   const [key] = await app.keysOf(people.other);
   for (const [line, more] of Object.entries(table).filter(
-    ([line, { who }]) => who === 'user' && /GET|list|report|limits|me$|plan/.test(line),
+    ([line, { who, id }]) => who === 'user' && !id && /GET|list|report|limits|me$|plan/.test(line),
   )) {
     for (const role of ['premium', 'administrator', 'community'] as const) {
       const { status, body } = await stand.send(line, { role, more });

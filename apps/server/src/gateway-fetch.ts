@@ -7,23 +7,13 @@ import type { Caller } from './callers.ts';
 import type { Asked, createEnding, Ended } from './gateway-ending.ts';
 import { shapedHeaders } from './gateway-outlet.ts';
 import { type Matched, matchRoute } from './gateway-routes.ts';
-import { type Meter, requestIdOf, type Settled } from './meter.ts';
+import { type Meter, requestIdOf } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
 import type { Headers as RelayHeaders } from './relay/attempt.ts';
+import type { FetchFor } from './relay/fetch.ts';
 import type { Outlet } from './relay/request.ts';
 import { targetOf } from './target.ts';
-
-/** A request's end, once all of it is recorded. */
-export interface Over {
-  requestId: string;
-  /** What its row says; null: it has none. */
-  settled: Settled | null;
-  /** Of ours; null: none, whatever the provider said. */
-  error: AppError | null;
-  /** Which key was tried, and why not the caller's own. */
-  said: RelayHeaders;
-}
 
 export interface FetchParts {
   relayed(
@@ -38,9 +28,7 @@ export interface FetchParts {
   log: Log;
 }
 
-export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>;
-
-export function createFetch({ relayed, end, meter, metrics, log }: FetchParts) {
+export function createFetch({ relayed, end, meter, metrics, log }: FetchParts): FetchFor {
   async function answer(caller: Caller, asked: Asked, outlet: WebOutlet, init: RequestInit): Promise<AppError | null> {
     const { matched, said, requestId } = asked;
     const startedAt = performance.now();
@@ -61,11 +49,7 @@ export function createFetch({ relayed, end, meter, metrics, log }: FetchParts) {
     return error;
   }
 
-  /**
-   * A `fetch` as that caller. Its requests need no credential, and what they hold of one is not looked at; only texts are taken as bodies.
-   * @param over  told of each request's end, after which nothing of it is left to do
-   */
-  return (caller: Caller, over: (end: Over) => void): Fetch =>
+  return (caller, over) =>
     (url, init = {}) => {
       const { pathname, search } = new URL(url instanceof Request ? url.url : url);
       const id = meter.newId();

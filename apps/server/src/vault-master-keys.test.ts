@@ -6,6 +6,7 @@ import { createKeyring } from '@synthstack/core/keyring';
 import { testDb, testOnSqlite } from '@synthstack/core/testing';
 import { expect, test } from 'vitest';
 import { failure, masterKeys, vaultStage } from '../test/vault.ts';
+import { newDataKey } from './conversations-sealing.ts';
 
 const one = createKeyring({ current: masterKeys.one });
 const two = createKeyring({ current: masterKeys.two });
@@ -47,6 +48,21 @@ test('a new key beside the former one is welcome and gets a canary of its own', 
   // The new key alone does not open what is still sealed with the old one, and the old one alone has a canary to open.
   expect(await failure(stage.anotherVault(two).openCanaries())).toMatchObject({ code: 'invalid_config' });
   await stage.anotherVault(one).openCanaries();
+});
+
+test('conversations alone keep the former key needed', async () => {
+  await using db = await testDb();
+  await using stage = await vaultStage(db, { keyring: one });
+  await stage.anotherVault(both).openCanaries();
+  await stage.anotherVault(two).openCanaries();
+  const now = new Date();
+  await db.orm.insert(db.tables.user).values({ id: 'ada', name: 'Ada', email: 'ada@example.com', createdAt: now, updatedAt: now });
+  const { sealed } = newDataKey(one, { userId: 'ada', id: 'c1' });
+  const row = { id: 'c1', userId: 'ada', agent: 'general', title: Buffer.alloc(1), createdAt: now, updatedAt: now };
+  await db.orm.insert(db.tables.conversation).values({ ...row, ...sealed });
+  const refused = { code: 'invalid_config', message: expect.stringContaining(one.sealingKeyId) };
+  expect(await failure(stage.anotherVault(two).openCanaries())).toMatchObject(refused);
+  await stage.anotherVault(both).openCanaries();
 });
 
 test('a canary that was changed is refused; accept-loss starts with either fault and deletes nothing', async () => {

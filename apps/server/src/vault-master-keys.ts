@@ -24,7 +24,7 @@ const administrators: Administrators = 'administrators';
 export type MasterKeys = ReturnType<typeof createMasterKeys>;
 
 export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts) {
-  const { masterKey, providerKey } = db.tables;
+  const { masterKey, providerKey, conversation } = db.tables;
   const { sealingKeyId } = keyring;
 
   /** Several processes may start at once: one of them writes it. @param repair  the one that is there does not open */
@@ -52,8 +52,11 @@ export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts)
     async openCanaries(reset?: 'accept-loss'): Promise<void> {
       const canaries = await db.orm.select().from(masterKey);
       if (reset !== 'accept-loss') {
-        const sealed = await db.orm.selectDistinct({ id: providerKey.masterKeyId }).from(providerKey);
-        const lost = sealed.map(({ id }) => id).filter((id) => !keyring.canOpen(id));
+        const sealed = [
+          ...(await db.orm.selectDistinct({ id: providerKey.masterKeyId }).from(providerKey)),
+          ...(await db.orm.selectDistinct({ id: conversation.masterKeyId }).from(conversation)),
+        ];
+        const lost = [...new Set(sealed.map(({ id }) => id))].filter((id) => !keyring.canOpen(id));
         const broken = canaries.filter((row) => keyring.canOpen(row.id) && !isOpen(row)).map(({ id }) => id);
         const opened = canaries.some(isOpen);
         if (lost.length > 0) throw wrongKey(lost, keyring.keyIds);

@@ -3,6 +3,8 @@
  * the real ones. A key does what a test says (`key`), the next answer is what a test says (`next`), and every answer can be held still
  * (`gate`). What arrives is kept byte for byte in `requests`, with the true usage of each answer.
  *
+ * A message that begins with `/say` is answered as it says (provider/spoken.ts).
+ *
  * By hand: `node apps/server/test/provider.ts --port 4010` prints its URLs and the useful demo keys (`--all`: one for every state).
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -15,6 +17,7 @@ import { fail, type Stored } from './provider/json.ts';
 import { openai } from './provider/openai.ts';
 import type { Answer, Call, KeyState, Plan, ProviderId, ReceivedRequest, Script, StateName } from './provider/script.ts';
 import { resolve, rowOf } from './provider/script.ts';
+import { spokenWish } from './provider/spoken.ts';
 import { anthropicStates, openaiStates, REQUEST_ID, type Row, sharedStates, transportStates } from './provider/states.ts';
 import { greeting } from './provider/text.ts';
 import { deliver } from './provider/transport.ts';
@@ -134,7 +137,8 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Scri
   async function serve(seen: ReceivedRequest, res: ServerResponse, turns: Turns): Promise<void> {
     const shot = take(shots, seen);
     const script = shot?.script ?? keys[seen.provider].get(seen.key ?? '') ?? (seen.key ? options[seen.provider]?.otherwise : undefined);
-    const { how, row } = script === undefined ? { how: {}, row: undefined } : resolve(script, seen.provider);
+    const { how: scripted, row } = script === undefined ? { how: {}, row: undefined } : resolve(script, seen.provider);
+    const how = row ? scripted : { ...scripted, ...spokenWish(seen.body) };
     const requestId = id(seen.provider === 'openai' ? 'req_' : 'req_011C');
     const call: Call = { ...seen, how, id, created: epoch + counter, defaultText, truth: (truth) => (seen.truth = truth) };
     const drawn = script === undefined ? unknownKey(seen) : choose(call, row, shot !== undefined, seen.provider, stored);

@@ -80,6 +80,17 @@ test('the doors are those of INTERFACE.md', () => {
       'GET /api/v1/tokens 200',
       'POST /api/v1/tokens 201',
       'DELETE /api/v1/tokens/{id} 204',
+      'GET /api/v1/agents 200',
+      'GET /api/v1/conversations 200',
+      'GET /api/v1/conversations/{id} 200',
+      'PATCH /api/v1/conversations/{id} 200',
+      'DELETE /api/v1/conversations/{id} 204',
+      'DELETE /api/v1/conversations 204',
+      'GET /api/v1/admin/agents 200',
+      'POST /api/v1/admin/agents 201',
+      'PATCH /api/v1/admin/agents/{slug} 200',
+      'POST /api/v1/admin/agents/{slug}/reset 204',
+      'GET /api/v1/admin/agents/{slug}/versions 200',
     ].sort(),
   );
 });
@@ -561,12 +572,17 @@ test('the OpenAPI document describes every door, and the page shows it without a
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), ...operation })),
   );
   expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(
-    ['GET /api/v1/api-keys/usage.csv', ...doors.map(({ method, path }) => `${method} ${path}`)].sort(),
+    [
+      'GET /api/v1/api-keys/usage.csv',
+      'POST /api/v1/agents/{slug}/messages',
+      'GET /api/v1/conversations/{id}/export',
+      ...doors.map(({ method, path }) => `${method} ${path}`),
+    ].sort(),
   );
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   for (const { path, method, summary, parameters, requestBody, responses, security, operationId } of operations) {
     const name = `${method} ${path}`;
-    expect([summary, operationId], name).toEqual([expect.stringMatching(/\S/), expect.stringMatching(/^\w+(\.\w+)?$/)]);
+    expect([summary, operationId], name).toEqual([expect.stringMatching(/\S/), expect.stringMatching(/^\w+(\.\w+)*$/)]);
     const inPath = parameters.filter((one) => one.in === 'path').map((one) => one.name);
     expect(inPath, name).toEqual([...path.matchAll(/\{(\w+)\}/g)].map(([, id]) => id));
     for (const parameter of parameters) {
@@ -594,7 +610,11 @@ test('the OpenAPI document describes every door, and the page shows it without a
   }
   const bodies = operations.filter(({ requestBody }) => requestBody).map(({ method, path }) => `${method} ${path}`);
   const withBody = [
+    'PATCH /api/v1/admin/agents/{slug}',
     'PATCH /api/v1/api-keys/{id}',
+    'PATCH /api/v1/conversations/{id}',
+    'POST /api/v1/admin/agents',
+    'POST /api/v1/agents/{slug}/messages',
     'POST /api/v1/api-keys',
     'POST /api/v1/api-keys/check',
     'POST /api/v1/auth/token',
@@ -620,7 +640,17 @@ test('the OpenAPI document describes every door, and the page shows it without a
   expect(page.body).not.toMatch(/<script|javascript:|\son\w+=|style=/i);
   for (const { method, path } of doors) expect(page.body).toContain(`<b>${method}</b> <code>${path}</code>`);
   const nouns = [...page.body.matchAll(/<\/b> <code>\/api\/v1\/([\w-]+(?:\/usage(?:\.csv)?)?)/g)].map(([, noun]) => noun);
-  expect([...new Set(nouns)]).toEqual(['auth', 'api-keys', 'api-keys/usage', 'api-keys/usage.csv', 'limits', 'tokens']);
+  expect([...new Set(nouns)]).toEqual([
+    'auth',
+    'api-keys',
+    'api-keys/usage',
+    'api-keys/usage.csv',
+    'limits',
+    'tokens',
+    'agents',
+    'conversations',
+    'admin',
+  ]);
   expect(page.body).toContain('<link rel="icon" href="/favicon.svg">');
   expect(page.body).toMatch(/an access token that you made in Settings .*also called a gateway token/);
   expect((await call(app, null, 'GET /api/docs.css')).headers.get('content-type')).toContain('text/css');
