@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createProxy, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -43,11 +43,12 @@ export interface Visitor {
   complaints(provoked?: RegExp): string[];
 }
 
-export async function openStage(env: Record<string, string> = {}): Promise<Stage> {
+/** @param line  of which connection the pages come; none: straight from the server */
+export async function openStage(env: Record<string, string> = {}, line?: Line): Promise<Stage> {
   const provider = await startProvider();
   const folder = await mkdtemp(join(tmpdir(), 'byok-e2e-'));
-  const port = await freePort();
-  const origin = `http://127.0.0.1:${port}`;
+  const port = line?.to ?? (await freePort());
+  const origin = line?.origin ?? `http://127.0.0.1:${port}`;
   const environment = {
     PATH: process.env.PATH ?? '',
     DATA_DIR: folder,
@@ -187,6 +188,49 @@ export async function until<T>(look: () => T | undefined | false | Promise<T | u
     if (Date.now() > endMs) throw new Error(`It did not come about within ${timeoutMs} ms: ${look}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
+}
+
+/** A connection to a server that is still to start, which can be cut. */
+export interface Line extends AsyncDisposable {
+  origin: string;
+  /** The port at which the server has to listen. */
+  to: number;
+  /** All that is connected breaks off; what comes next gets through again. */
+  cut(): void;
+}
+
+export async function openLine(): Promise<Line> {
+  const to = await freePort();
+  const ends = new Set<Socket>();
+  const proxy = createProxy((near) => {
+    const far = connect(to, '127.0.0.1');
+    for (const [end, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      ends.add(end);
+      end.on('error', () => other.destroy());
+      end.on('close', () => {
+        ends.delete(end);
+        other.destroy();
+      });
+    }
+    near.pipe(far).pipe(near);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const cut = () => {
+    for (const end of ends) end.resetAndDestroy();
+  };
+  return {
+    origin: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    to,
+    cut,
+    async [Symbol.asyncDispose]() {
+      proxy.close();
+      cut();
+      await once(proxy, 'close');
+    },
+  };
 }
 
 async function freePort(): Promise<number> {

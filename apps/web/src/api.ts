@@ -1,20 +1,12 @@
 /** The typed door to the server's procedures. Same origin, so the session's cookie goes along by itself. */
 import type { AppRouter } from '@synthstack/server/router';
-import { createTRPCClient, httpLink, httpSubscriptionLink, splitLink } from '@trpc/client';
+import { createTRPCClient, httpLink } from '@trpc/client';
 import { tellOtherTabs } from './other-tabs.ts';
 
 const whenSignedOut = new Set<() => void>();
 
-/** No batches: a key check may take a minute, and nothing else should wait for it. What is told as it happens comes as events. */
-export const api = createTRPCClient<AppRouter>({
-  links: [
-    splitLink({
-      condition: ({ type }) => type === 'subscription',
-      true: httpSubscriptionLink({ url: '/trpc' }),
-      false: httpLink({ url: '/trpc', fetch: watchedFetch }),
-    }),
-  ],
-});
+/** No batches: a key check may take a minute, and nothing else should wait for it. */
+export const api = createTRPCClient<AppRouter>({ links: [httpLink({ url: '/trpc', fetch: watchedFetch })] });
 
 /** Calls back whenever the server says that nobody is signed in (any more). */
 export function onSignedOut(listener: () => void): void {

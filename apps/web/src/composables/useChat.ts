@@ -1,5 +1,7 @@
 import { useQueryCache } from '@pinia/colada';
 import type { AnswerEvent, Ask, Asked, Attachment, ConversationView, ProviderId } from '@synthstack/core';
+import type { AppRouter } from '@synthstack/server/router';
+import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { computed, onScopeDispose, reactive, ref } from 'vue';
 import { api } from '../api.ts';
 import { adopt, apply, type ChatMessage, fail, fromView, openAnswer, question, totalsOf } from '../chat/messages.ts';
@@ -24,6 +26,8 @@ const mostTries = 4;
  * @param onKept  a new conversation got its id
  */
 export function useChat(onKept: (id: string) => void) {
+  // Of its own, so that the pages that do not listen need not know how.
+  const ear = createTRPCClient<AppRouter>({ links: [httpSubscriptionLink({ url: '/trpc' })] });
   const cache = useQueryCache();
   const messages = ref<ChatMessage[]>([]);
   const about = ref<Pick<ConversationView, 'id' | 'title' | 'provider' | 'model' | 'hidden'> | null>(null);
@@ -181,7 +185,7 @@ export function useChat(onKept: (id: string) => void) {
     let failed = tries;
     const isCurrent = () => mine === time && answer.state === 'open';
     listening?.unsubscribe();
-    listening = api.agents.answer.subscribe(
+    listening = ear.agents.answer.subscribe(
       { answerId, lastEventId },
       {
         onData({ id, data }) {
@@ -191,7 +195,10 @@ export function useChat(onKept: (id: string) => void) {
           if (answer.state !== 'open') ended();
         },
         onConnectionStateChange({ state, error }) {
-          if (isCurrent() && state === 'connecting' && error) answer.isCutOff = true;
+          if (!isCurrent() || state !== 'connecting' || !error) return;
+          // A refusal is no broken connection, and asking the same again brings the same.
+          if (problemOf(error).code !== 'unreachable') lost(answer, answerId, heardId, failed);
+          else answer.isCutOff = true;
         },
         onError: () => void (isCurrent() && lost(answer, answerId, heardId, failed)),
         onComplete: () => void (isCurrent() && lost(answer, answerId, heardId, failed)),
@@ -202,6 +209,8 @@ export function useChat(onKept: (id: string) => void) {
   /** The server does not tell it (any more): its conversation says what became of it. */
   function lost(answer: ChatMessage, answerId: string, heardId: string | null, tries: number): void {
     answer.isCutOff = true;
+    listening?.unsubscribe();
+    clearTimeout(wait);
     const mine = time;
     wait = setTimeout(
       () => {
@@ -228,8 +237,10 @@ export function useChat(onKept: (id: string) => void) {
     if (view.answerId === answerId) return listen(answer, answerId, heardId, tries);
     const kept = view.messages.find((message) => message.id === answerId);
     if (!kept) return show(view);
-    const { key } = answer;
+    const { key, content } = answer;
     Object.assign(answer, fromView(kept), { key, isCutOff: false });
+    // The server had written what was said up to some moment before it died.
+    if (content.startsWith(kept.content)) answer.content = content;
     ended();
   }
 
