@@ -23,6 +23,8 @@ export interface Answer extends Asked {
 }
 
 const mostOfOneUser = 5;
+/** Questions are written down also where a limit refuses to answer them, so they have one of their own. */
+const mostAMinute = 60;
 const mostListenersOfOneUser = 20;
 const mostListeners = 1_000;
 /** How long an answer that has ended can still be listened to. */
@@ -43,6 +45,8 @@ export function createAnswers({ clock, session }: AnswersParts) {
   const answers = new Map<string, Answer>();
   const open = new Set<Answer>();
   const listeners = new Map<Listener, Answer>();
+  /** When each user's last questions were, in ms. */
+  const asked = new Map<string, number[]>();
   let idle = Promise.withResolvers<void>();
   let isStopped = false;
   let isLooking = false;
@@ -54,6 +58,16 @@ export function createAnswers({ clock, session }: AnswersParts) {
     if (answer.conversationId !== null || !open.has(answer) || listenersOf(answer) > 0) return;
     clock.after(unheardMs, () => {
       if (open.has(answer) && listenersOf(answer) === 0) answer.callOff('stopped');
+    });
+  }
+
+  function countQuestion(userId: string): void {
+    const since = clock.now() - 60_000;
+    const recent = (asked.get(userId) ?? []).filter((at) => at > since);
+    if (recent.length >= mostAMinute) throw tooManyAsked();
+    asked.set(userId, [...recent, clock.now()]);
+    clock.after(60_000, () => {
+      if (asked.get(userId)?.every((at) => at <= clock.now() - 60_000)) asked.delete(userId);
     });
   }
 
@@ -116,10 +130,11 @@ export function createAnswers({ clock, session }: AnswersParts) {
       if ([...open].filter((one) => one.userId === userId).length >= mostOfOneUser) throw tooManyOpen();
     },
 
-    /** It is open until `close`. @throws AppError as `admit` does; `conflict`: one is under way in that conversation */
+    /** It is open until `close`. @throws AppError as `admit` does, also for too many in a minute; `conflict`: one is under way there */
     begin(userId: string, asked: Asked): Answer {
       this.admit(userId);
       if (asked.conversationId !== null && this.openIn(asked.conversationId)) throw busy();
+      countQuestion(userId);
       const abort = new AbortController();
       const answer: Answer = {
         ...asked,
@@ -165,6 +180,8 @@ export function createAnswers({ clock, session }: AnswersParts) {
       for (const answer of open) if (answer.userId === userId && answer.conversationId !== null) answer.callOff('stopped');
     },
 
+    /** How many listen. */
+    listeners: (): number => listeners.size,
     /** How many are under way to which nobody listens. */
     unheard: (): number => [...open].filter((answer) => listenersOf(answer) === 0).length,
 
@@ -194,6 +211,8 @@ const tooManyOpen = () =>
       retryAfterMs: 5_000,
     },
   );
+const tooManyAsked = () =>
+  new AppError('limit_reached', `You have asked ${mostAMinute} questions within a minute. Wait a moment.`, { retryAfterMs: 10_000 });
 const tooManyListen = () =>
   new AppError('limit_reached', 'You follow as many answers as there may be at once. Close a page, or reload this one.', {
     retryAfterMs: 5_000,

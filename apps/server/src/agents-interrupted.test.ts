@@ -1,5 +1,6 @@
 /** Answers that do not go to their end at once: dropped connections, stops, errors, restarts; and questions that are asked again. */
 import { type AnswerEvent, providerIds } from '@synthstack/core';
+import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { type Person, type TestApp, testApp } from '../test/app.ts';
 import { ask, call, conversation, type Heard, heard, listen, post, say, summed, wholeOf } from '../test/chat.ts';
@@ -49,6 +50,24 @@ test.each(['tRPC', 'REST'])('whoever comes again over %s gets what came after th
   const whole = await rest(listen(app, ada, answerId));
   expect(textIn(whole)).toBe(text);
   expect(await rest(listen(app, ada, answerId, whole.at(-1)?.id))).toEqual([]);
+});
+
+test('a client that leaves while its question is written down leaves no listener, and the answer is made', async () => {
+  await using app = await testApp({ commitDelayMs: 30 });
+  const ada = await app.person({ keys: { openai: { tokens: 3_000 } } });
+  for (const waitMs of [0, 5, 20, 60]) {
+    const leaving = new AbortController();
+    const asked = app.fetch(ada, '/api/v1/agents/general/messages', { json: { content: 'hello' }, signal: leaving.signal });
+    setTimeout(() => leaving.abort(), waitMs);
+    await asked.then((res) => res.text()).catch(() => undefined);
+    app.clock.advance(2_000);
+  }
+  // Whatever had reached the server goes on by itself, and to its end.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  await app.app.agents.idle();
+  while (app.app.agents.listeners() > 0) await new Promise(setImmediate);
+  const { conversations } = await call<{ conversations: { id: string }[] }>(app, ada, 'conversations.list', {});
+  for (const { id } of conversations) expect((await conversation(app, ada, id)).messages[1]).toMatchObject({ state: 'done' });
 });
 
 test('an answer can be followed by several, and by none, and is forgotten five minutes after its end', async () => {
@@ -258,9 +277,10 @@ test('what a process had said when it died is there, marked as interrupted, and 
   app.clock.advance(2_000);
   const { db } = app.app;
   while (!(await conversation(app, ada, conversationId)).messages[1]?.content) await new Promise(setImmediate);
-  // As if its process were gone: another start finds a boot that is not alive.
-  await db.orm.update(db.tables.message).set({ bootId: 'dead' });
-  expect(await app.app.conversations.settleDead(['dead'])).toBe(1);
+  expect(await app.app.conversations.settleDead()).toBe(0);
+  // As if its process were gone.
+  await db.orm.update(db.tables.message).set({ bootId: 'dead' }).where(eq(db.tables.message.state, 'open'));
+  expect(await app.app.conversations.settleDead()).toBe(1);
   const [, cut] = (await conversation(app, ada, conversationId)).messages;
   expect(cut).toMatchObject({ state: 'failed', error: { code: 'interrupted', detail: expect.stringMatching(/restarted/) } });
   expect(cut?.content.startsWith(told)).toBe(true);

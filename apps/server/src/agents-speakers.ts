@@ -34,7 +34,7 @@ const usualHistory = 24_000;
 const openai: Speaker = {
   async *speak({ model, system, turns, temperature, fetch, signal }) {
     // Loaded when somebody asks: a server starts without them, and commands never need them.
-    const { default: OpenAI } = await import('openai');
+    const { OpenAI } = await import('openai');
     const client = new OpenAI({
       ...{ apiKey: placeholder, organization: null, project: null, baseURL: `${nowhere}/v1` },
       ...{ fetch, maxRetries: 0, logLevel: 'off', timeout: timeoutMs },
@@ -63,7 +63,7 @@ const takesTemperature = /^(ft:)?gpt-(3\.5|4)/;
 
 const anthropic: Speaker = {
   async *speak({ model, system, turns, fetch, signal }) {
-    const { default: Anthropic } = await import('@anthropic-ai/sdk');
+    const { Anthropic } = await import('@anthropic-ai/sdk');
     const client = new Anthropic({ apiKey: placeholder, baseURL: nowhere, fetch, maxRetries: 0, logLevel: 'off', timeout: timeoutMs });
     const request = { model, system, messages: [...turns], max_tokens: mostOutput(model), stream: true as const };
     let cut = false;

@@ -34,6 +34,13 @@ export function createTranscript() {
     return text.slice(at - (pieces[Math.max(0, first - 1)]?.at ?? 0));
   }
 
+  /** Thousands of pieces take many times the memory of their text. */
+  function join(): string {
+    const text = since(0);
+    pieces = text === '' ? [] : [{ at: 0, text }];
+    return text;
+  }
+
   function after(at: number): Numbered | null {
     if (!start) return null;
     if (at < 1) return { at: 1, event: start };
@@ -58,6 +65,7 @@ export function createTranscript() {
     /** To be called once, last. */
     close(...events: AnswerEvent[]): void {
       tail = events;
+      join();
       tell();
     },
 
@@ -72,9 +80,7 @@ export function createTranscript() {
       return tail !== null;
     },
     get text(): string {
-      const text = since(0);
-      pieces = text === '' ? [] : [{ at: 0, text }];
-      return text;
+      return join();
     },
 
     /** What comes after `at`, until the last event or until the signal. */

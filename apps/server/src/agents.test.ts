@@ -1,7 +1,7 @@
 import { type AnswerEvent, providerIds } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { type TestApp, testApp } from '../test/app.ts';
-import { all, ask, call, conversation, listen, post, say, summed } from '../test/chat.ts';
+import { all, ask, call, conversation, listen, post, say, summed, wholeOf } from '../test/chat.ts';
 
 interface Sent {
   model: string;
@@ -81,6 +81,17 @@ test('a conversation goes on with what was said, and may change agent, provider 
   expect(toAnthropic?.system).toMatch(/^You are the Software Developer.*Earlier answers here are from General Assistant/s);
   expect(last?.messages.map(({ role }) => role).join(' ')).toBe('system user assistant user assistant user assistant user');
   expect((await conversation(app, ada, conversationId)).messages).toHaveLength(8);
+});
+
+test.each(providerIds)('%s sees the key of whoever asks, and none of what the SDK was set up with', async (id) => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { [id]: 'good' } });
+  await say(app, ada, 'hello');
+  const seen = app.provider.requests.at(-1);
+  expect(seen?.key).toBe(ada.secrets[id]);
+  const headers = JSON.stringify(seen?.rawHeaders);
+  for (const other of ['"none"', 'Bearer none', 'gateway.invalid', ada.token, 'openai-organization', 'openai-project'])
+    expect(headers).not.toContain(other);
 });
 
 test('a temperature goes to models that take it, and to no other', async () => {
@@ -252,6 +263,21 @@ test('five answers of a person may be under way, and one in a conversation', asy
   for (const gate of gates) gate.open();
   await app.app.agents.idle();
   expect((await ask(app, ada, { content: 'six' })).conversationId).not.toBeNull();
+});
+
+test('sixty questions a minute are written down, also where none can be answered', async () => {
+  await using app = await testApp({ platform: { openai: 'good' } });
+  const ada = await app.person({ tier: 'community' });
+  const last: string[] = [];
+  for (let i = 0; i < 61; i += 1) {
+    const res = await post(app, ada, `${i}`);
+    last.push(res.status === 200 ? ((await wholeOf(res)).last.type as string) : await codeOf(res));
+  }
+  expect(last.filter((one) => one === 'done')).toHaveLength(10);
+  expect(last.at(-1)).toBe('limit_reached');
+  expect(await app.app.db.orm.select().from(app.app.db.tables.conversation)).toHaveLength(60);
+  app.clock.advance(60_000);
+  expect((await say(app, ada, 'again')).last.type).toBe('done');
 });
 
 test('an answer that the model had to break off at its limit says so', async () => {

@@ -45,6 +45,8 @@ interface Place {
   /** It is there already. */
   isOld: boolean;
   at: number;
+  /** What stands there goes. */
+  replaces: boolean;
 }
 
 const mostPast = 200;
@@ -62,21 +64,22 @@ export function createAgents(parts: AgentsParts) {
 
   async function placeOf(kept: Kept | null, ask: Ask): Promise<Place> {
     const fresh = { id: randomUUID(), content: ask.content ?? '', attachments: ask.attachments ?? [] };
-    if (!kept) return { past: (ask.history ?? []).map(pastTurn), question: fresh, isOld: false, at: 0 };
+    if (!kept) return { past: (ask.history ?? []).map(pastTurn), question: fresh, isOld: false, at: 0, replaces: false };
     if (ask.replaces) {
       const target = await conversations.message(kept, ask.replaces);
       if (target.role !== 'user') throw wrongField('replaces', 'Only messages of your own can be replaced.');
       const past = await conversations.newest(kept, mostPast, target.position);
       const attachments = ask.attachments ?? target.attachments;
-      return { past: past.map(pastMessage), question: { ...fresh, attachments }, isOld: false, at: target.position };
+      return { past: past.map(pastMessage), question: { ...fresh, attachments }, isOld: false, at: target.position, replaces: true };
     }
     const past = await conversations.newest(kept, mostPast);
     const last = past.at(-1);
-    if (!ask.regenerates) return { past: past.map(pastMessage), question: fresh, isOld: false, at: (last?.position ?? -1) + 1 };
+    if (!ask.regenerates)
+      return { past: past.map(pastMessage), question: fresh, isOld: false, at: (last?.position ?? -1) + 1, replaces: false };
     const asked = past.findLast(({ role }) => role === 'user');
     if (!last || !asked) throw wrongField('regenerates', 'There is no answer in this conversation yet.');
     const before = past.filter(({ position }) => position < asked.position);
-    return { past: before.map(pastMessage), question: asked, isOld: true, at: asked.position + 1 };
+    return { past: before.map(pastMessage), question: asked, isOld: true, at: asked.position + 1, replaces: true };
   }
 
   /** What the model is told, besides the question. */
@@ -121,14 +124,14 @@ export function createAgents(parts: AgentsParts) {
   function write(
     conversationId: string,
     { caller, agent, voice, dropped, kept }: Scene,
-    { question, isOld, at }: Place,
+    { question, isOld, at, replaces }: Place,
     id: string,
   ): Promise<Kept> {
     return conversations.begin({
       ...{ id: conversationId, userId: caller.userId, kept, agent: agent.slug, provider: voice.provider.id, model: voice.chosen },
       question: isOld ? null : question,
       answer: { id, model: voice.model, droppedTurns: dropped, bootId },
-      at,
+      ...{ at, replaces },
     });
   }
 
@@ -273,6 +276,7 @@ export function createAgents(parts: AgentsParts) {
 
     leaveAll: answers.stopAll,
 
+    listeners: answers.listeners,
     unheard: answers.unheard,
     drain: answers.drain,
     interrupt: answers.interrupt,

@@ -209,7 +209,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     const dead = await by.buryDead();
     const settled = await meter.settleDead(dead);
     if (settled > 0) log.warn({ requests: settled }, 'Settled requests that a process left open when it died');
-    await conversations.settleDead(dead);
+    const cut = await conversations.settleDead();
+    if (cut > 0) log.warn({ answers: cut }, 'Marked answers of agents that a process left open when it died');
   }
 
   return {

@@ -62,6 +62,7 @@ test('a long list comes in pages without a gap, also where several are of one mo
       question,
       answer,
       at: 0,
+      replaces: false,
     });
   }
   const titles: (string | null)[] = [];
@@ -74,6 +75,39 @@ test('a long list comes in pages without a gap, also where several are of one mo
   expect(new Set(titles).size).toBe(120);
   expect(titles).toHaveLength(120);
   expect((await list(app, ada, { query: 'number 11' })).conversations).toHaveLength(11);
+});
+
+test('of two that write to one conversation at once, one is refused, and nothing that was said is lost', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const id = await idOf(app, ada, 'hello');
+  const { conversations } = app.app;
+  const kept = await conversations.open(ada.id, id);
+  const begin = (content: string, { at, replaces }: { at: number; replaces: boolean }) =>
+    conversations.begin({
+      ...{ id, userId: ada.id, kept, agent: 'general', provider: 'openai', model: null },
+      question: { id: crypto.randomUUID(), content, attachments: [] },
+      answer: { id: crypto.randomUUID(), model: 'm', droppedTurns: 0, bootId: app.app.boot.id },
+      ...{ at, replaces },
+    });
+  const contents = async () => (await conversation(app, ada, id)).messages.map(({ content }) => content);
+  const before = await contents();
+  const conflict = { code: 'conflict' };
+  // Both have read the same two messages; the clock stands still, so the place alone must tell.
+  const outcomes = await Promise.allSettled([begin('one', { at: 2, replaces: false }), begin('two', { at: 2, replaces: false })]);
+  expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  expect(await contents()).toHaveLength(4);
+  expect((await contents()).slice(0, 2)).toEqual(before);
+  // An answer that is being written is not replaced either.
+  await expect(begin('three', { at: 2, replaces: true })).rejects.toMatchObject(conflict);
+  // Nor does a question that was thought of before the answer was there take its place.
+  await app.app.db.orm.update(app.app.db.tables.message).set({ state: 'done' });
+  await expect(begin('late', { at: 2, replaces: false })).rejects.toMatchObject(conflict);
+  expect(await contents()).toHaveLength(4);
+  app.clock.advance(1);
+  await app.app.db.orm.update(app.app.db.tables.conversation).set({ updatedAt: new Date(app.clock.now()) });
+  await expect(begin('four', { at: 0, replaces: true })).rejects.toMatchObject(conflict);
+  expect((await contents()).slice(0, 2)).toEqual(before);
 });
 
 test('a conversation is exported as Markdown and JSON, as a file, and to its owner only', async () => {

@@ -13,7 +13,7 @@ import {
 } from '@synthstack/core';
 import { atomically, type Db, must, type Statement, type Tables } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
-import { and, asc, count, desc, eq, gte, inArray, lt, ne, or, type SQL } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gte, inArray, lt, ne, notInArray, or, type SQL } from 'drizzle-orm';
 import { type DataKey, newDataKey, openDataKey } from './conversations-sealing.ts';
 import type { Clock } from './ports/clock.ts';
 
@@ -60,8 +60,10 @@ export interface Beginning {
   /** null: it is there already. */
   question: Question | null;
   answer: { id: string; model: string; droppedTurns: number; bootId: string };
-  /** The position from which on all that is there goes; it is also the first one that is written. */
+  /** The first position that is written. */
   at: number;
+  /** All that is there from that position on goes; else nothing may be there. */
+  replaces: boolean;
 }
 
 /** What became of an answer. */
@@ -263,10 +265,10 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
 
     /**
      * Writes a question and a place for its answer.
-     * @throws AppError `conflict`: another answer is under way there; `not_found`: it was deleted meanwhile; `storage_unavailable`
+     * @throws AppError `conflict`: another answer is under way there, it was written to since it was read, or deleted; `storage_unavailable`
      */
     async begin(beginning: Beginning): Promise<Kept> {
-      const { userId, agent, provider, model, question, answer, at } = beginning;
+      const { userId, agent, provider, model, question, answer, at, replaces } = beginning;
       const now = new Date(clock.now());
       const [kept, counted] = beginning.kept ? [beginning.kept, []] : await newConversation(beginning, now);
       const { row, key } = kept;
@@ -274,10 +276,17 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
       await atomically(db, (tx) => [
         ...counted,
         beginning.kept
-          ? must(tx.update(conversation).set({ agent, provider, model, updatedAt: now }).where(mine(userId, row.id)))
+          ? must(
+              tx
+                .update(conversation)
+                .set({ agent, provider, model, updatedAt: now })
+                .where(and(mine(userId, row.id), eq(conversation.updatedAt, row.updatedAt))),
+            )
           : tx.insert(conversation).values(row),
         // One that is being written stays, and its place is taken: so of two questions at once one is refused.
-        tx.delete(message).where(and(eq(message.conversationId, row.id), gte(message.position, at), ne(message.state, 'open'))),
+        ...(replaces
+          ? [tx.delete(message).where(and(eq(message.conversationId, row.id), gte(message.position, at), ne(message.state, 'open')))]
+          : []),
         ...(question
           ? [
               tx.insert(message).values({
@@ -322,15 +331,13 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
       ]);
     },
 
-    /** Marks the answers that processes left open when they died. @returns how many */
-    async settleDead(bootIds: readonly string[]): Promise<number> {
-      if (bootIds.length === 0) return 0;
-      const [result] = await atomically(db, (tx) => [
-        tx
-          .update(message)
-          .set({ state: 'failed', errorCode: 'interrupted', bootId: null })
-          .where(and(eq(message.state, 'open'), inArray(message.bootId, [...bootIds]))),
-      ]);
+    /** Marks the answers that processes left open which are no more. @returns how many */
+    async settleDead(): Promise<number> {
+      const { boot } = db.tables;
+      const left = and(eq(message.state, 'open'), notInArray(message.bootId, db.orm.select({ id: boot.id }).from(boot)));
+      if ((await db.orm.select({ id: message.id }).from(message).where(left).limit(1)).length === 0) return 0;
+      const failed = { state: 'failed', errorCode: 'interrupted', bootId: null } as const;
+      const [result] = await atomically(db, (tx) => [tx.update(message).set(failed).where(left)]);
       return result?.changes ?? 0;
     },
   };
@@ -380,4 +387,4 @@ function titleFor(content: string): string {
 
 const notFound = () => new AppError('not_found', 'There is no such conversation.');
 const busy = (cause: AppError) =>
-  new AppError('conflict', 'An answer is under way in this conversation, or it was deleted. Wait for it, or stop it first.', { cause });
+  new AppError('conflict', 'This conversation has changed meanwhile, or an answer is under way in it. Load it again.', { cause });

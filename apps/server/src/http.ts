@@ -170,7 +170,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
         res,
         path: pathname.slice('/trpc/'.length),
         createContext: () => contextOf(req),
-        maxBodySize: pathname === '/trpc/agents.ask' ? maxAskBytes : 64 * 1_024,
+        maxBodySize: pathname.slice('/trpc/'.length).split(',').includes('agents.ask') ? maxAskBytes : 64 * 1_024,
         // Our page sends none; thousands in one address would keep everybody else waiting.
         maxBatchSize: 20,
         onError: ({ error }) => note(appErrorOf(error)),

@@ -529,6 +529,72 @@ test('what a model says runs nothing, fetches nothing and leads nowhere but to h
   await context.close();
 });
 
+/** 20,000 tokens of what answers are made of: paragraphs, lists, tables and code. */
+const longAnswer = Array.from(
+  { length: 65 },
+  (_, n) => `## Part ${n}
+
+${'Words with **weight**, `names` and [links](https://example.com/a) follow each other for a while. '.repeat(5)}
+
+- one point, then
+- another one, *slanted*
+
+${n % 4 ? '' : '| a | b |\n| - | -: |\n| some cell | 12 |\n| another cell | 3,400 |\n'}
+\`\`\`ts
+export const part${n} = (value: number): string => \`\${value * ${n}} parts\`; // a remark
+for (const each of [1, 2, 3]) console.log(part${n}(each), 'and more of it', { each, twice: each * 2 });
+${'const more = await fetch(address, { method: "POST", body: JSON.stringify({ a: 1 }) });\n'.repeat(4)}\`\`\`
+`,
+).join('\n');
+
+test('an answer of 20,000 tokens streams without the page growing slow (the figures are printed, not held)', async () => {
+  const { page, complaints } = await regular();
+  await page.goto('/agents/developer');
+  await page.evaluate(() => {
+    const seen = { frames: [] as number[], firstAtMs: 0 };
+    Object.assign(globalThis, { __seen: seen });
+    let last = performance.now();
+    const frame = (now: number) => {
+      seen.frames.push(now - last);
+      last = now;
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    new MutationObserver(() => {
+      if (seen.firstAtMs === 0 && document.querySelector('.answer .text')?.textContent) seen.firstAtMs = Date.now();
+    }).observe(document.body, { childList: true, subtree: true });
+  });
+  answerWith(longAnswer, { chunks: 5_000, chunkDelayMs: 1 });
+  const standing = gate('body');
+  await ask(page, 'Tell me everything');
+  await standing.reached;
+  await page.evaluate(() => void ((globalThis as unknown as { __seen: { frames: number[] } }).__seen.frames.length = 0));
+  const openedAtMs = Date.now();
+  standing.open();
+  // Looked for seldom, since looking costs frames, too.
+  await page.waitForFunction(() => document.querySelector('.answer__foot'), null, { polling: 250, timeout: 50_000 });
+  const tookMs = Date.now() - openedAtMs;
+  const { frames, firstAtMs } = await page.evaluate(
+    () => (globalThis as unknown as { __seen: { frames: number[]; firstAtMs: number } }).__seen,
+  );
+  const sorted = frames.sort((a, b) => a - b);
+  const at = (part: number) => (sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN).toFixed(1);
+  console.info(
+    `20,000 tokens (${longAnswer.length.toLocaleString('en')} characters) in ${tookMs} ms: first text after ${firstAtMs - openedAtMs} ms; ` +
+      `${sorted.length} frames, ${at(0.5)} ms at the median, ${at(0.95)} at p95, ${at(0.99)} at p99, ${at(1)} at most`,
+  );
+  expect(await page.locator('.answer .text h3').count()).toBe(65);
+  expect(await page.locator('.answer .text .code').count()).toBe(65);
+  await until(() => page.locator('.code .hljs-keyword').last().isVisible());
+  expect(
+    await page.evaluate(() => {
+      const place = document.querySelector('.chat__place');
+      return place ? place.scrollHeight - place.scrollTop - place.clientHeight : -1;
+    }),
+  ).toBeLessThan(30);
+  expect(complaints()).toEqual([]);
+});
+
 test('the agents, a new chat and an answer are accessible and whole on phone and desktop, in light and dark, in German', async () => {
   const { page, complaints } = await regular();
   await page.goto('/agents');

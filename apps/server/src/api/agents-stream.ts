@@ -24,6 +24,8 @@ export async function sendAnswer(req: IncomingMessage, res: ServerResponse, { ap
   const answerId = lastEventId === null ? await ask(req, { app, caller, slug }) : (lastEventId.split(':')[0] ?? '');
   const left = new AbortController();
   res.once('close', () => left.abort());
+  // It may have left while its question was written.
+  if (res.destroyed) left.abort();
   const events = app.agents.listen(caller, answerId, lastEventId, left.signal);
   res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
   res.flushHeaders();
@@ -35,7 +37,7 @@ export async function sendAnswer(req: IncomingMessage, res: ServerResponse, { ap
   for await (const numbered of events) {
     const { type, ...data } = numbered.event;
     const hasRoom = res.write(`id: ${eventId(answerId, numbered)}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
-    if (!hasRoom) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+    if (!hasRoom && !res.destroyed) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
   }
   cancel();
   res.end();

@@ -22,7 +22,8 @@ function plain(text: string): string {
   return text
     .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
     .replace(/^\s*(#{1,6}|>|[-*+]|\d+[.)])\s+/, '')
-    .replace(/[*_`~|]+/g, ' ')
+    .replace(/[*`~]+|(?<!\w)_+|_+(?!\w)/g, '')
+    .replaceAll('|', ' ')
     .replace(/\s+/g, ' ')
     .trim();
 }

@@ -26,9 +26,11 @@ const sources = [
     'api/usage.ts',
     'api/tokens.ts',
   ],
+  ...['agents.ts', 'agents-answers.ts', 'agents-failure.ts', 'agents-roster.ts', 'agents-voice.ts', 'agents-catalog.ts', 'conversations.ts'],
+  ...['relay/choose.ts', 'relay/relay.ts', 'relay/journey.ts', 'limits.ts'],
   ...['providers/catalog.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
+const contracts = ['accounts', 'agents', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [

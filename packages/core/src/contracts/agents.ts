@@ -133,7 +133,7 @@ export const AnswerEvent = z.discriminatedUnion('type', [
     agent: z.string(),
     provider: ProviderId,
     model: z.string(),
-    keySource: KeySource.nullable().describe('Whose key answers; null: none could be tried, and an error follows.'),
+    keySource: KeySource.nullable().describe('Whose key answers; null: none was tried, and the end follows.'),
     fallbackReason,
     droppedTurns: z.int().describe('So many of the oldest questions with their answers were left out, for length.'),
   }),
