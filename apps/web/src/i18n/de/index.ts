@@ -2,6 +2,7 @@
 import type { Translation } from '../i18n.ts';
 import { account } from './account.ts';
 import { agents } from './agents.ts';
+import { answers } from './answers.ts';
 import { catalog } from './catalog.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
@@ -14,5 +15,5 @@ import { usage } from './usage.ts';
 
 export const de: Translation = {
   messages: { account, agents, chat, common, keys, plan, profile, tokens, usage },
-  sentences: { ...sentences, ...catalog },
+  sentences: { ...sentences, ...answers, ...catalog },
 };
