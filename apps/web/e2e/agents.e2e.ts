@@ -257,7 +257,7 @@ test('a limit that is reached in the middle of a conversation is said with when 
   expect(await answers(page).first().textContent()).toContain('The last one.');
   await page.goto('/agents');
   await page.getByText('With Premium or Lifetime you have all six').waitFor();
-  expect(await page.getByText('Part of Premium and Lifetime').count()).toBe(5);
+  expect(await page.getByText('Premium and Lifetime', { exact: true }).count()).toBe(5);
   await page.goto('/agents/designer');
   await page.getByRole('link', { name: 'See the plans' }).waitFor();
   expect(await page.getByRole('textbox', { name: /^Message/ }).count()).toBe(0);

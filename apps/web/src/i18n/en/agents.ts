@@ -5,7 +5,7 @@ export const agents = {
   ask: 'Ask',
   askNamed: 'Ask {name}',
   startWith: 'Start with',
-  locked: 'Part of Premium and Lifetime',
+  locked: 'Premium and Lifetime',
   lockedMeans: 'With Premium or Lifetime you have all six, and can use your own keys.',
   plans: 'See the plans',
   none: 'There is no such agent.',
