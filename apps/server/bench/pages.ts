@@ -48,6 +48,8 @@ interface Times {
   firstMs: number;
   p50Ms: number;
   p99Ms: number;
+  /** Of the server, all threads, each time that it is asked. */
+  cpuMs: number;
   /** The longest that a look at /healthz took meanwhile: what this does to everybody else. */
   othersMs: number;
 }
@@ -71,21 +73,19 @@ async function measurePerson(stage: Stage, one: Grown, person: number, name: str
   const asked = questions();
   const times: Times[] = [];
   for (const question of asked) times.push(await measure(one, question, cookie, stage.plan.pageTimes));
-  const cells = ({ firstMs, p50Ms, p99Ms, othersMs }: Times) => [firstMs, p50Ms, p99Ms, othersMs].map(ms);
+  const cells = ({ firstMs, p50Ms, p99Ms, cpuMs, othersMs }: Times) => [firstMs, p50Ms, p99Ms, cpuMs, othersMs].map(ms);
   const opening = times.filter((_, i) => asked[i]?.opens);
   const sum = (pick: (one: Times) => number) => opening.reduce((all, one) => all + pick(one), 0);
-  const all = {
-    firstMs: sum((t) => t.firstMs),
-    p50Ms: sum((t) => t.p50Ms),
-    p99Ms: sum((t) => t.p99Ms),
-    othersMs: Math.max(...opening.map((t) => t.othersMs)),
+  const all: Times = {
+    ...{ firstMs: sum((one) => one.firstMs), p50Ms: sum((one) => one.p50Ms), p99Ms: sum((one) => one.p99Ms) },
+    ...{ cpuMs: sum((one) => one.cpuMs), othersMs: Math.max(...opening.map((one) => one.othersMs)) },
   };
   const lines = asked.map((question, i) => [`${question.opens ? '* ' : '  '}${question.name}`, ...cells(times[i] ?? all)]);
-  say(table([[name, 'first ms', 'p50 ms', 'p99 ms', 'others wait'], ...lines, ['* opening the page, in all', ...cells(all)]]));
+  say(table([[name, 'first ms', 'p50 ms', 'p99 ms', 'CPU ms', 'others wait'], ...lines, ['* opening the page, in all', ...cells(all)]]));
 }
 
-async function measure({ process: { ready } }: Grown, { procedure, input }: Question, cookie: string, count: number): Promise<Times> {
-  const base = `http://127.0.0.1:${ready.port}`;
+async function measure({ process: server }: Grown, { procedure, input }: Question, cookie: string, count: number): Promise<Times> {
+  const base = `http://127.0.0.1:${server.ready.port}`;
   const url = `${base}/trpc/${procedure}${input ? `?input=${encodeURIComponent(JSON.stringify(input))}` : ''}`;
   const timed = async (address: string) => {
     const startMs = performance.now();
@@ -95,8 +95,10 @@ async function measure({ process: { ready } }: Grown, { procedure, input }: Ques
     return performance.now() - startMs;
   };
   const firstMs = await timed(url);
+  const before = await server.used();
   const taken: number[] = [];
   for (let i = 0; i < count; i += 1) taken.push(await timed(url));
+  const cpuMs = ((await server.used()).cpuUs - before.cpuUs) / 1_000 / count;
   taken.sort((a, b) => a - b);
   let isAsking = true;
   const asking = timed(url).finally(() => {
@@ -105,5 +107,5 @@ async function measure({ process: { ready } }: Grown, { procedure, input }: Ques
   let othersMs = 0;
   while (isAsking) othersMs = Math.max(othersMs, await timed(`${base}/healthz`));
   await asking;
-  return { firstMs, p50Ms: quantile(taken, 0.5), p99Ms: quantile(taken, 0.99), othersMs };
+  return { firstMs, p50Ms: quantile(taken, 0.5), p99Ms: quantile(taken, 0.99), cpuMs, othersMs };
 }

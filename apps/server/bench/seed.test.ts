@@ -11,10 +11,10 @@ import { seed } from './seed.ts';
 import { providerKey } from './shapes.ts';
 
 /** Seven people and a thousand requests, opened by the program's own modules. */
-async function seeded() {
+async function seeded(busyEvery = 0) {
   const folder = await mkdtemp(join(tmpdir(), 'byok-bench-'));
   const config = benchConfig({ folder, secrets: newSecrets(), upstreamPort: 1 });
-  await seed(config, { users: 7, rows: 1_000 });
+  await seed(config, { users: 7, rows: 1_000, busyEvery });
   const modules = await createModules(config, { log: createLog({ level: 'silent', format: 'json' }) });
   return {
     ...modules,
@@ -63,6 +63,30 @@ test('the sums of the seed are those of its requests, and its indexes are there'
   expect(Number(summed?.requests)).toBe(mine?.requests);
   const indexes = await app.db.read({ sql: "select name from sqlite_master where name = 'request_user'", params: [] });
   expect(indexes).toHaveLength(1);
+});
+
+test("a busy person's requests are of many kinds, and each sum has them once", async () => {
+  await using app = await seeded(2);
+  const { request, usageUser, usageTotal, usageUserDay, keyTotals } = app.db.tables;
+  const { orm } = app.db;
+  const kinds = await orm
+    .select({ provider: request.provider, model: request.model, source: request.source, requests: count() })
+    .from(request)
+    .groupBy(request.provider, request.model, request.source)
+    .orderBy(request.provider, request.model, request.source);
+  expect(kinds.length).toBeGreaterThan(5);
+  for (const table of [usageUser, usageTotal]) {
+    const { provider, model, source } = table;
+    const summed = orm
+      .select({ provider, model, source, requests: sum(table.requests).mapWith(Number) })
+      .from(table)
+      .groupBy(provider, model, source)
+      .orderBy(provider, model, source);
+    expect(await summed).toEqual(kinds);
+  }
+  const ofOwnKeys = kinds.filter(({ source }) => source === 'user').reduce((all, { requests }) => all + requests, 0);
+  expect(await orm.select({ requests: sum(usageUserDay.requests) }).from(usageUserDay)).toEqual([{ requests: '1000' }]);
+  expect(await orm.select({ requests: sum(keyTotals.requests) }).from(keyTotals)).toEqual([{ requests: String(ofOwnKeys) }]);
 });
 
 test('a crowd is drawn from all over the people', () => {

@@ -1,6 +1,7 @@
+import { sql } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { testApp } from '../test/app.ts';
-import { call, conversation, say } from '../test/chat.ts';
+import { conversation, say } from '../test/chat.ts';
 import { fit, type Past } from './agents-context.ts';
 import { providers } from './providers/catalog.ts';
 
@@ -58,5 +59,9 @@ test('a conversation that grew too long says how much of it was left out', async
   expect((await conversation(app, ada, conversationId)).messages.map(({ droppedTurns }) => droppedTurns)).toEqual([0, 0, 0, 0, 0, 1]);
   const sent = JSON.parse(app.provider.requests.at(-1)?.body.toString() ?? '') as { messages: { content: string }[] };
   expect(sent.messages.map(({ content }) => content.slice(0, 4))).toEqual(['You ', 'two ', expect.any(String), 'thre']);
-  await call(app, ada, 'conversations.removeAll');
+  // What is too far back to be looked at counts as well.
+  const { db } = app.app;
+  await db.orm.update(db.tables.message).set({ position: sql`${db.tables.message.position} + 1000` });
+  await db.orm.update(db.tables.message).set({ position: sql`${db.tables.message.position} - 600` });
+  expect((await say(app, ada, { conversationId, content: 'four' })).start.droppedTurns).toBe(201);
 });

@@ -41,6 +41,8 @@ interface Scene {
 /** Where in a conversation the question stands. */
 interface Place {
   past: Past[];
+  /** So many questions before `past` are not even looked at. */
+  skipped: number;
   question: Question;
   /** It is there already. */
   isOld: boolean;
@@ -64,26 +66,25 @@ export function createAgents(parts: AgentsParts) {
 
   async function placeOf(kept: Kept | null, ask: Ask): Promise<Place> {
     const fresh = { id: randomUUID(), content: ask.content ?? '', attachments: ask.attachments ?? [] };
-    if (!kept) return { past: (ask.history ?? []).map(pastTurn), question: fresh, isOld: false, at: 0, replaces: false };
+    if (!kept) return { ...viewed([]), past: (ask.history ?? []).map(pastTurn), question: fresh, isOld: false, at: 0, replaces: false };
     if (ask.replaces) {
       const target = await conversations.message(kept, ask.replaces);
       if (target.role !== 'user') throw wrongField('replaces', 'Only messages of your own can be replaced.');
       const past = await conversations.newest(kept, mostPast, target.position);
       const attachments = ask.attachments ?? target.attachments;
-      return { past: past.map(pastMessage), question: { ...fresh, attachments }, isOld: false, at: target.position, replaces: true };
+      return { ...viewed(past), question: { ...fresh, attachments }, isOld: false, at: target.position, replaces: true };
     }
     const past = await conversations.newest(kept, mostPast);
     const last = past.at(-1);
-    if (!ask.regenerates)
-      return { past: past.map(pastMessage), question: fresh, isOld: false, at: (last?.position ?? -1) + 1, replaces: false };
+    if (!ask.regenerates) return { ...viewed(past), question: fresh, isOld: false, at: (last?.position ?? -1) + 1, replaces: false };
     const asked = past.findLast(({ role }) => role === 'user');
     if (!last || !asked) throw wrongField('regenerates', 'There is no answer in this conversation yet.');
     const before = past.filter(({ position }) => position < asked.position);
-    return { past: before.map(pastMessage), question: asked, isOld: true, at: asked.position + 1, replaces: true };
+    return { ...viewed(before), question: asked, isOld: true, at: asked.position + 1, replaces: true };
   }
 
   /** What the model is told, besides the question. */
-  async function sceneOf(caller: Caller, agent: Agent, kept: Kept | null, { past, question }: Place, ask: Ask): Promise<Scene> {
+  async function sceneOf(caller: Caller, agent: Agent, kept: Kept | null, { past, skipped, question }: Place, ask: Ask): Promise<Scene> {
     const voice = await voiceFor(caller, agent, ask, kept?.row ?? null);
     const { turns, dropped } = await fit(past, voice);
     const colleagues = (await roster.all())
@@ -91,7 +92,7 @@ export function createAgents(parts: AgentsParts) {
       .map((one) => ({ agent: one, available: mayAsk(one, caller.plan.tier) }));
     const system = systemPrompt(agent, { colleagues, past, nowMs: clock.now() });
     const asked: Turn = { role: 'user', content: withFiles(question.content, question.attachments) };
-    return { caller, agent, voice, system, turns: [...turns, asked], dropped, kept };
+    return { caller, agent, voice, system, turns: [...turns, asked], dropped: dropped + skipped, kept };
   }
 
   /** @throws AppError: nothing was written, and no answer comes */
@@ -340,4 +341,6 @@ const pastTurn = ({ role, content, attachments = [] }: NonNullable<Ask['history'
   attachments,
   agent: null,
 });
+/** Questions stand at even positions, and their answers behind them. */
+const viewed = (past: readonly Message[]) => ({ past: past.map(pastMessage), skipped: Math.floor((past[0]?.position ?? 0) / 2) });
 const pastMessage = ({ role, content, attachments, agent }: Message): Past => ({ role, content, attachments, agent });

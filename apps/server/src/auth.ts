@@ -101,7 +101,9 @@ export function createAuth(parts: AuthParts) {
   }
 
   // Built once: the gateway asks for each caller that its cache does not know.
-  const findPerson = prepareFind((id) => db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, id)));
+  const findPerson = prepareFind(db, (id) =>
+    db.orm.select({ role: user.role, disabledAt: user.disabledAt }).from(user).where(eq(user.id, id)),
+  );
 
   /** What a request with a user's id may know of that user. @returns null: no such user */
   async function person(userId: string): Promise<{ isAdmin: boolean; disabled: boolean } | null> {

@@ -69,7 +69,7 @@ interface Line {
   json?: unknown;
   query?: string;
   headers?: Record<string, string>;
-  /** What its id or token is of: tried with one's own, another user's and a random one. */
+  /** What its id is of: tried with one's own, another user's and a random one. */
   id?: 'key' | 'token' | 'session' | 'conversation' | 'answer';
   /** Asks a provider about a key, which is limited by the minute. */
   checks?: true;
@@ -244,7 +244,7 @@ async function stage() {
   const app = await testApp({ platform: { openai: 'good', anthropic: 'good' } });
   app.provider.key(typed.apiKey, 'good', 'openai');
   const keys = { openai: 'good' } as const;
-  const nameOfId: Partial<Record<string, string>> = { session: 'token', answer: 'answerId' };
+  const nameOfId: Partial<Record<string, string>> = { answer: 'answerId' };
   const people = {
     premium: await app.person({ keys }),
     other: await app.person({ keys }),

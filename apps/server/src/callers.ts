@@ -80,8 +80,7 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
   async function personOf(userId: string): Promise<Person> {
     const [person, planRow] = [await auth.person(userId), await plans.row(userId)];
     if (!person) throw badCredential();
-    if (person.disabled) throw new AppError('unauthenticated', 'This account is disabled. Ask an administrator of this server.');
-    return { isAdmin: person.isAdmin, planRow };
+    return enabled(person, planRow);
   }
 
   /** @throws AppError `unauthenticated` */
@@ -89,9 +88,9 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
     if (credential.startsWith(tokenPrefix)) {
       const token = await tokens.find(credential);
       if (!token) throw badCredential();
-      const { tokenId, userId, scopes, expiresAt } = token;
+      const { tokenId, userId, scopes, expiresAt, owner, planRow } = token;
       const expiresAtMs = expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
-      return { ...(await personOf(userId)), userId, via: 'token', tokenId, sessionId: null, scopes, expiresAtMs };
+      return { ...enabled(owner, planRow), userId, via: 'token', tokenId, sessionId: null, scopes, expiresAtMs };
     }
     const jwt = await auth.verifyJwt(credential);
     if (!jwt) throw badCredential();
@@ -136,6 +135,12 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
       return toCaller({ ...person, ...session, via: 'cookie', tokenId: null, scopes: allScopes }, clock.now());
     },
   };
+}
+
+/** @throws AppError `unauthenticated`: the account is disabled */
+function enabled({ isAdmin, disabled }: { isAdmin: boolean; disabled: boolean }, planRow: PlanRow | undefined): Person {
+  if (disabled) throw new AppError('unauthenticated', 'This account is disabled. Ask an administrator of this server.');
+  return { isAdmin, planRow };
 }
 
 function toCaller(known: Person & Omit<Caller, 'plan'>, nowMs: number): Caller {

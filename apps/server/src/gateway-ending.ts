@@ -6,7 +6,6 @@ import type { Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
 import { printable } from './printable.ts';
-import type { Headers } from './relay/attempt.ts';
 import type { Target } from './target.ts';
 
 export interface Asked {
@@ -16,8 +15,8 @@ export interface Asked {
   target: Target;
   /** null: there is no such route. */
   matched: Matched | null;
-  /** Gets the headers that the caller gets. */
-  said: Headers;
+  /** The headers that the caller gets, but for those of every answer: name, value, name, value. */
+  said: readonly string[];
   /** What the body asks for, once it is read. */
   model: string | null;
   streamed: boolean;
@@ -31,8 +30,8 @@ export type Ended = Pick<ServerResponse, 'statusCode' | 'destroyed' | 'writableE
 export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>; log: Log }) {
   return (res: Ended, asked: Asked, error: AppError | null, durationMs: number): void => {
     const { requestId, matched, said, model, streamed, settled } = asked;
-    const source = (said['x-byok-key-source'] as KeySource | undefined) ?? null;
-    const fallbackReason = said['x-byok-fallback-reason']?.toString();
+    const source = (headerIn(said, 'x-byok-key-source') as KeySource | undefined) ?? null;
+    const fallbackReason = headerIn(said, 'x-byok-fallback-reason');
     const { status, outcome, code } = endingOf(res, settled, error);
     metrics.ended({ matched, model, source, fallbackReason: fallbackReason ?? null, outcome, code, durationMs, streamed, settled });
     const named = settled?.model ?? model;
@@ -55,6 +54,11 @@ export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>
       'request',
     );
   };
+}
+
+function headerIn(headers: readonly string[], name: string): string | undefined {
+  const at = headers.indexOf(name);
+  return at === -1 ? undefined : headers[at + 1];
 }
 
 interface Ending {

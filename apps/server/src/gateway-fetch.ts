@@ -10,7 +10,6 @@ import { type Matched, matchRoute } from './gateway-routes.ts';
 import { type Meter, requestIdOf } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
-import type { Headers as RelayHeaders } from './relay/attempt.ts';
 import type { FetchFor } from './relay/fetch.ts';
 import type { Outlet } from './relay/request.ts';
 import { targetOf } from './target.ts';
@@ -30,7 +29,7 @@ export interface FetchParts {
 
 export function createFetch({ relayed, end, meter, metrics, log }: FetchParts): FetchFor {
   async function answer(caller: Caller, asked: Asked, outlet: WebOutlet, init: RequestInit): Promise<AppError | null> {
-    const { matched, said, requestId } = asked;
+    const { matched, requestId } = asked;
     const startedAt = performance.now();
     let error: AppError | null = null;
     metrics.began();
@@ -41,7 +40,7 @@ export function createFetch({ relayed, end, meter, metrics, log }: FetchParts): 
     } catch (thrown) {
       error = toAppError(thrown);
       if (error.code === 'internal' || error.code === 'storage_unavailable') log.error({ requestId }, error.message, error.cause);
-      Object.assign(said, error.headers);
+      asked.said = Object.entries(error.headers ?? {}).flat();
       outlet.fail(error);
     } finally {
       end(outlet, asked, error, performance.now() - startedAt);
@@ -57,11 +56,11 @@ export function createFetch({ relayed, end, meter, metrics, log }: FetchParts): 
       const matched = matchRoute(method, pathname, headersOf(init.headers));
       const asked: Asked = {
         ...{ id, requestId, matched, target: targetOf(pathname + search) },
-        ...{ said: {}, model: null, streamed: false, settled: null },
+        ...{ said: [], model: null, streamed: false, settled: null },
       };
-      const outlet = new WebOutlet({ said: asked.said, requestId, anthropic: matched?.provider.errorShape === 'anthropic' }, init.signal);
+      const outlet = new WebOutlet({ asked, requestId, anthropic: matched?.provider.errorShape === 'anthropic' }, init.signal);
       void answer(caller, asked, outlet, { ...init, method }).then((error) =>
-        over({ requestId, settled: asked.settled, error, said: asked.said }),
+        over({ requestId, settled: asked.settled, error, said: named(asked.said) }),
       );
       return outlet.response;
     };
@@ -69,9 +68,16 @@ export function createFetch({ relayed, end, meter, metrics, log }: FetchParts): 
 
 const headersOf = (headers: RequestInit['headers']): Record<string, string> => Object.fromEntries(new Headers(headers));
 
+/** Name, value, name, value; of several values of one name the last, which no answer of a provider needs more of. */
+function named(headers: readonly string[]): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (let i = 0; i + 1 < headers.length; i += 2) found[headers[i] ?? ''] = headers[i + 1] ?? '';
+  return found;
+}
+
 interface OutletParts {
-  /** Gets the headers that the caller gets. */
-  said: RelayHeaders;
+  /** Told the headers that the caller gets. */
+  asked: { said: readonly string[] };
   requestId: string;
   anthropic: boolean;
 }
@@ -92,7 +98,7 @@ class WebOutlet implements Outlet, Ended {
   #body!: ReadableStreamDefaultController<Uint8Array>;
   readonly #stream: ReadableStream<Uint8Array>;
   /** Until it has left. */
-  #headers: RelayHeaders | null = null;
+  #headers: readonly string[] | null = null;
   #onGone: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   readonly #abort = () => this.#leave(this.#signal?.reason);
@@ -123,17 +129,17 @@ class WebOutlet implements Outlet, Ended {
     return this.gone;
   }
 
-  head(status: number, headers: RelayHeaders): void {
+  head(status: number, headers: readonly string[]): void {
     this.statusCode = status;
     this.#headers = headers;
-    Object.assign(this.#parts.said, headers);
+    this.#parts.asked.said = headers;
   }
 
   flush(): void {
     const headers = this.#headers;
     if (!headers) return;
     this.#headers = null;
-    this.#answer(new Response(this.#stream, { status: this.statusCode, headers: this.#shaped(headers) }));
+    this.#answer(new Response(this.#stream, { status: this.statusCode, headers: this.#shaped(named(headers)) }));
   }
 
   write(chunk: Buffer): boolean {
@@ -181,10 +187,10 @@ class WebOutlet implements Outlet, Ended {
     this.#resolve(response);
   }
 
-  #shaped(headers: RelayHeaders): Headers {
+  #shaped(headers: Record<string, string>): Headers {
     const { requestId, anthropic } = this.#parts;
     const shaped = new Headers({ 'x-byok-request-id': requestId });
-    for (const [name, value] of Object.entries(shapedHeaders(headers, anthropic))) shaped.set(name, String(value));
+    for (const [name, value] of Object.entries(shapedHeaders(headers, anthropic))) shaped.set(name, value);
     return shaped;
   }
 

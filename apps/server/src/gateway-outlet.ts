@@ -1,12 +1,11 @@
 /** The relay's outlet to an HTTP response: its head leaves with the first byte, and a reader that stands still is let go. */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from './ports/clock.ts';
-import type { Headers } from './relay/attempt.ts';
 import type { Outlet } from './relay/request.ts';
 
 export interface OutletParts {
-  /** Gets the headers that the caller gets. */
-  said: Headers;
+  /** Told the headers that the caller gets. */
+  asked: { said: readonly string[] };
   /** The route is one of Anthropic's. */
   anthropic: boolean;
   /** Every answer carries it. */
@@ -26,7 +25,7 @@ export class HttpOutlet implements Outlet {
   readonly #parts: OutletParts;
   #status = 0;
   /** Until it has left. */
-  #headers: Headers | null = null;
+  #headers: string[] | null = null;
   #onGone: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #over = false;
@@ -39,10 +38,10 @@ export class HttpOutlet implements Outlet {
     res.on('close', () => this.#closed());
   }
 
-  head(status: number, headers: Headers): void {
+  head(status: number, headers: string[]): void {
     this.#status = status;
     this.#headers = headers;
-    Object.assign(this.#parts.said, headers);
+    this.#parts.asked.said = headers;
   }
 
   flush(): void {
@@ -93,9 +92,13 @@ export class HttpOutlet implements Outlet {
     if (!headers) return;
     this.#headers = null;
     const { anthropic, requestId } = this.#parts;
-    const sent: Record<string, string | string[] | number> = shapedHeaders(headers, anthropic);
-    sent['x-byok-request-id'] = requestId;
-    if (length !== undefined) sent['content-length'] = length;
+    const others = anthropic ? openaiLimits : anthropicLimits;
+    const sent: string[] = ['x-byok-request-id', requestId];
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] ?? '';
+      if (!others.has(name)) sent.push(name, headers[i + 1] ?? '');
+    }
+    if (length !== undefined) sent.push('content-length', String(length));
     this.#res.writeHead(this.#status, sent);
   }
 
@@ -125,11 +128,9 @@ export class HttpOutlet implements Outlet {
 }
 
 /** Each SDK's users see the limit headers that they know. */
-export function shapedHeaders<T extends string | string[]>(headers: Record<string, T>, anthropic: boolean): Record<string, T> {
+export function shapedHeaders(headers: Record<string, string>, anthropic: boolean): Record<string, string> {
   const others = anthropic ? openaiLimits : anthropicLimits;
-  const shaped: Record<string, T> = {};
-  for (const name in headers) if (!others.has(name)) shaped[name] = headers[name] as T;
-  return shaped;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !others.has(name)));
 }
 const limitNames = (before: string) => new Set(['limit', 'remaining', 'reset'].map((name) => before.replace('*', name)));
 const openaiLimits = limitNames('x-ratelimit-*-requests');

@@ -57,8 +57,8 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       throw new AppError('forbidden', 'This token may not send AI requests. Make one with the scope "gateway".');
     if (!matched) throw new AppError('not_found', noRoute(req, target.pathname));
     if (draining()) throw new AppError('draining', 'This server is restarting. Try again in a moment.', { retryAfterMs: 1_000 });
-    const { said, requestId } = asked;
-    const outlet = new HttpOutlet(res, { said, clock, stallMs, requestId, anthropic: matched.provider.errorShape === 'anthropic' });
+    const { requestId } = asked;
+    const outlet = new HttpOutlet(res, { asked, clock, stallMs, requestId, anthropic: matched.provider.errorShape === 'anthropic' });
     if (matched.route.body === 'none') return relayed(req.headers, outlet, asked, { matched, caller, body: null });
     const body = await bodies.read(req, matched.route.body === 'json', caller.userId);
     try {
@@ -101,7 +101,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
       const id = meter.newId();
       const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
       const startedAt = performance.now();
-      const asked: Asked = { id, requestId: requestIdOf(id), target, matched, said: {}, model: null, streamed: false, settled: null };
+      const asked: Asked = { id, requestId: requestIdOf(id), target, matched, said: [], model: null, streamed: false, settled: null };
       let error: AppError | null = null;
       metrics.began();
       try {
@@ -110,7 +110,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
         error = toAppError(thrown);
         if (error.code === 'internal' || error.code === 'storage_unavailable')
           log.error({ requestId: asked.requestId }, error.message, error.cause);
-        Object.assign(asked.said, error.headers);
+        asked.said = Object.entries(error.headers ?? {}).flat();
         sendError(req, res, error, asked);
       } finally {
         end(res, asked, error, performance.now() - startedAt);

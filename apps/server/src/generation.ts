@@ -10,27 +10,44 @@ export interface GenerationCache<T> {
   delete(key: string): void;
 }
 
-export function createGenerationCache<T>(db: Pick<Db, 'generation'>, maxEntries = 10_000): GenerationCache<T> {
-  const entries = new Map<string, T>();
+/** @param maxEntries  at most so many are remembered, and at least the latest half of them */
+export function createGenerationCache<T>(db: Pick<Db, 'generation'>, maxEntries = 20_000): GenerationCache<T> {
+  // Two halves, the newer of which fills: what is asked for moves to it, and the older is let go as a whole. To delete the oldest entry of
+  // one map, time and again, takes ever longer: V8 walks over all those that were deleted before.
+  let newer = new Map<string, T>();
+  let older = new Map<string, T>();
   let seen: unknown;
+
+  function remember(key: string, value: T): void {
+    if (newer.size >= maxEntries / 2) {
+      older = newer;
+      newer = new Map();
+    }
+    newer.set(key, value);
+  }
+
+  function recall(key: string): T | undefined {
+    const known = newer.get(key);
+    if (known !== undefined) return known;
+    const old = older.get(key);
+    if (old !== undefined) remember(key, old);
+    return old;
+  }
 
   function look(key: string, generation: unknown, load: () => Promise<T>): T | Promise<T> {
     if (generation !== seen) {
-      entries.clear();
+      newer.clear();
+      older.clear();
       seen = generation;
     }
-    const known = entries.get(key);
+    const known = recall(key);
     return known === undefined ? fetch(key, generation, load) : known;
   }
 
   async function fetch(key: string, generation: unknown, load: () => Promise<T>): Promise<T> {
     const loaded = await load();
     // What was read before the generation moved must not outlive the cache that it was read for.
-    if (generation === seen) {
-      const [oldest] = entries.keys();
-      if (entries.size >= maxEntries && oldest !== undefined) entries.delete(oldest);
-      entries.set(key, loaded);
-    }
+    if (generation === seen) remember(key, loaded);
     return loaded;
   }
 
@@ -40,6 +57,9 @@ export function createGenerationCache<T>(db: Pick<Db, 'generation'>, maxEntries 
       // On SQLite the answer is there already: waiting for it anyway would cost each request a turn.
       return generation instanceof Promise ? generation.then((value) => look(key, value, load)) : look(key, generation, load);
     },
-    delete: (key) => void entries.delete(key),
+    delete(key) {
+      newer.delete(key);
+      older.delete(key);
+    },
   };
 }

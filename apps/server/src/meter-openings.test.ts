@@ -1,7 +1,9 @@
-import type { Ticket } from '@synthstack/core/db';
+import type { List, Ticket } from '@synthstack/core/db';
 import { expect, test } from 'vitest';
 import { manualClock } from '../test/clock.ts';
 import { createOpenings } from './meter-openings.ts';
+
+const textOf = (one: List[number] | undefined): string => (one && 'sql' in one ? one.sql : '');
 
 /** A group commit whose lists leave and land when the test says so. */
 function stage(holdMs = 20) {
@@ -17,12 +19,12 @@ function stage(holdMs = 20) {
     db: {
       enqueue([statement]): Ticket {
         const { promise, resolve, reject } = Promise.withResolvers<[]>();
-        const one = { text: statement?.sql ?? '', left: false, land: () => resolve([]), fail: () => reject(new Error('disk')) };
+        const one = { text: textOf(statement), left: false, land: () => resolve([]), fail: () => reject(new Error('disk')) };
         sent.push(one);
         return {
           landed: promise,
           replace([other]) {
-            if (!one.left) one.text = other?.sql ?? '';
+            if (!one.left) one.text = textOf(other);
             return !one.left;
           },
         };

@@ -2,7 +2,7 @@
  * Rows that have been opened and not closed. Nobody needs the row of a request before the first byte of its answer leaves, and many answers
  * are there at once: so an opened row is held back a little, and where the answer comes meanwhile, one write does for both.
  */
-import type { Db, Statement, Ticket } from '@synthstack/core/db';
+import type { Db, List, Ticket } from '@synthstack/core/db';
 import type { Clock } from './ports/clock.ts';
 
 /** A row on its way. */
@@ -22,7 +22,7 @@ interface OpeningsParts {
 
 interface Opening {
   /** Makes the list that opens the row. */
-  open(): readonly Statement[];
+  open(): List;
   /** null: held back. */
   ticket: Ticket | null;
   /** Was held when the clock struck last. */
@@ -61,7 +61,7 @@ export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
 
   return {
     /** @param open  makes the list that opens the row */
-    begin(id: number, open: () => readonly Statement[]): Recording {
+    begin(id: number, open: () => List): Recording {
       const opening: Opening = { open, ticket: null, isOld: false };
       openings.set(id, opening);
       if (holdMs === 0) send(id, opening);
@@ -81,7 +81,7 @@ export function createOpenings({ db, clock, holdMs, landed }: OpeningsParts) {
      * @param both  makes the list that does
      * @returns null: it has left, and must be closed by itself
      */
-    closeUnsent(id: number, both: () => readonly Statement[]): Promise<unknown> | null {
+    closeUnsent(id: number, both: () => List): Promise<unknown> | null {
       const opening = openings.get(id);
       if (!opening) return null;
       const { ticket } = opening;

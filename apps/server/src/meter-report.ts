@@ -2,14 +2,16 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { toUsd, type UsagePart, type UsageQuery, type UsageReport, type UsageTotals, usdPerMillion } from '@synthstack/core';
 import { type Db, prepared, type Tables } from '@synthstack/core/db';
-import { type SQL, sql } from 'drizzle-orm';
+import { and, sql } from 'drizzle-orm';
+import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 import type { MeterParts } from './meter.ts';
 import { rangeOf } from './meter-range.ts';
 import { sumNames } from './meter-statements.ts';
 import { periodStarts } from './zone.ts';
 
-/** How many periods one statement adds up: few enough that a busy user's take milliseconds, after which others have their turn. */
-const periodsAtOnce = 8;
+/** How many spans one statement adds up, and for how long one after the other does until others have their turn. */
+const spansAtOnce = 8;
+const turnMs = 5;
 /** Lines of a chart beside the one for the rest. */
 const mostParts = 8;
 const dayMs = 86_400_000;
@@ -23,23 +25,41 @@ interface Span {
 }
 
 export function createReports({ db, clock, price }: Pick<MeterParts, 'db' | 'clock' | 'price'>) {
-  const statement = sumStatement(db);
+  const [byGroup, inAll] = [sumStatement(db, 'by group'), sumStatement(db, 'in all')];
+
+  /** What a statement says of each few spans; `first` is the number of the first of them. */
+  async function* read(make: typeof byGroup, userId: string, spans: readonly Span[], { provider, model, keySource }: Filters) {
+    let sinceMs = performance.now();
+    for (let first = 0; first < spans.length; first += spansAtOnce) {
+      if (performance.now() - sinceMs > turnMs) {
+        await turn();
+        sinceMs = performance.now();
+      }
+      const bounds: Record<string, number> = {};
+      for (let i = 0; i < spansAtOnce; i += 1) {
+        bounds[`from${i}`] = spans[first + i]?.fromMs ?? 0;
+        bounds[`to${i}`] = spans[first + i]?.toMs ?? 0;
+      }
+      const rows = await db.read(make({ ...bounds, userId, provider: provider ?? null, model: model ?? null, source: keySource ?? null }));
+      yield { rows, first };
+    }
+  }
 
   /** The sums of each span by provider, model and key source; `period` is the span's number. */
   async function groupsOf(userId: string, spans: readonly Span[], filters: Filters): Promise<Group[]> {
     const groups: Group[] = [];
-    for (let first = 0; first < spans.length; first += periodsAtOnce) {
-      if (first > 0) await turn();
-      const some = spans.slice(first, first + periodsAtOnce);
-      const bounds = Array.from({ length: periodsAtOnce }, (_, i) => [
-        [`from${i}`, some[i]?.fromMs ?? 0],
-        [`to${i}`, some[i]?.toMs ?? 0],
-      ]).flat();
-      const { provider = null, model = null, keySource = null } = filters;
-      const rows = await db.read(statement({ userId, provider, model, source: keySource, ...Object.fromEntries(bounds) }));
-      groups.push(...rows.map((row) => groupOf(row, first)));
-    }
+    for await (const { rows, first } of read(byGroup, userId, spans, filters))
+      for (const [period, provider, model, source, ...sums] of rows) {
+        const names = { provider, model, source } as Pick<Group, 'provider' | 'model' | 'source'>;
+        groups.push({ period: first + Number(period), ...names, ...sumsOf(sums) });
+      }
     return groups;
+  }
+
+  async function sumOf(userId: string, spans: readonly Span[], filters: Filters): Promise<Sums> {
+    const sums = noSums();
+    for await (const { rows } of read(inAll, userId, spans, filters)) for (const row of rows) addTo(sums, sumsOf(row));
+    return sums;
   }
 
   return {
@@ -48,14 +68,14 @@ export function createReports({ db, clock, price }: Pick<MeterParts, 'db' | 'clo
       const { fromMs, toMs, previousFromMs, previousToMs } = rangeOf(query, clock.now());
       const starts = periodStarts(fromMs, toMs, query.timezone, query.groupBy);
       const groups = await groupsOf(userId, spansOf(fromMs, toMs, starts), query);
-      const before = await groupsOf(userId, slices(previousFromMs, previousToMs), query);
+      const before = await sumOf(userId, slices(previousFromMs, previousToMs), query);
       const series = addBy(groups, ({ period }) => period);
       return {
         from: instant(fromMs),
         to: instant(toMs),
         timezone: query.timezone,
         totals: shown(addAll(groups)),
-        previous: shown(addAll(before)),
+        previous: shown(before),
         previousFrom: instant(previousFromMs),
         previousTo: instant(previousToMs),
         series: starts.map((start, i) => ({ start: instant(start), ...shown(series.get(i)?.sums ?? noSums()) })),
@@ -81,31 +101,33 @@ export function createReports({ db, clock, price }: Pick<MeterParts, 'db' | 'clo
  * Made once, its text the same whatever is asked: the spans come as a list of a fixed length, those that are not needed empty. Each is
  * a piece of the primary key.
  */
-function sumStatement(db: Db) {
+function sumStatement(db: Db, how: 'by group' | 'in all') {
   const { usageUser: t } = db.tables;
   const hole = (name: string, type: 'bigint' | 'text') => sql`cast(${sql.placeholder(name)} as ${sql.raw(type)})`;
   const lines = Array.from(
-    { length: periodsAtOnce },
+    { length: spansAtOnce },
     (_, i) => sql`(${sql.raw(String(i))}, ${hole(`from${i}`, 'bigint')}, ${hole(`to${i}`, 'bigint')})`,
   );
   // Both engines call the columns of a list of values so.
-  const [period, fromMs, toMs] = [sql`span.column1`, sql`span.column2`, sql`span.column3`];
-  const unless = (name: string, column: SQL.Aliased | unknown) => sql`${column} = coalesce(${hole(name, 'text')}, ${column})`;
+  const [number, fromMs, toMs] = [sql`span.column1`, sql`span.column2`, sql`span.column3`];
+  const unlessNull = (column: SQLiteColumn, name: string) => sql`${column} = coalesce(${hole(name, 'text')}, ${column})`;
   const sums = Object.fromEntries(sumNames.map((name) => [name, sql`sum(${t[name]})`]));
-  return prepared<Record<string, unknown>>(
-    db.orm
-      .select({ period, provider: sql`${t.provider}`, model: sql`${t.model}`, source: sql`${t.source}`, ...sums })
-      .from(sql`(values ${sql.join(lines, sql`, `)}) as span`)
-      .innerJoin(t, sql`${t.userId} = ${hole('userId', 'text')} and ${t.bucket} >= ${fromMs} and ${t.bucket} < ${toMs}`)
-      .where(sql`${unless('provider', t.provider)} and ${unless('model', t.model)} and ${unless('source', t.source)}`)
-      .groupBy(period, t.provider, t.model, t.source),
-  );
+  const groups = { number, provider: sql`${t.provider}`, model: sql`${t.model}`, source: sql`${t.source}` };
+  const query = db.orm
+    .select(how === 'by group' ? { ...groups, ...sums } : sums)
+    .from(sql`(values ${sql.join(lines, sql`, `)}) as span`)
+    .innerJoin(t, sql`${t.userId} = ${hole('userId', 'text')} and ${t.bucket} >= ${fromMs} and ${t.bucket} < ${toMs}`)
+    .where(and(unlessNull(t.provider, 'provider'), unlessNull(t.model, 'model'), unlessNull(t.source, 'source')));
+  return prepared<Record<string, unknown>>(how === 'by group' ? query.groupBy(...Object.values(groups)) : query);
 }
 
-/** PostgreSQL gives sums as text. */
-function groupOf([period, provider, model, source, ...sums]: readonly unknown[], first: number): Group {
-  const names = { period: first + Number(period), provider, model, source } as Pick<Group, 'period' | 'provider' | 'model' | 'source'>;
-  return { ...names, ...(Object.fromEntries(sumNames.map((name, i) => [name, Number(sums[i])])) as Sums) };
+/** PostgreSQL gives sums as text; null: of nothing. */
+function sumsOf(row: readonly unknown[]): Sums {
+  const sums = noSums();
+  sumNames.forEach((name, i) => {
+    sums[name] = Number(row[i]);
+  });
+  return sums;
 }
 
 /** The periods, the first and the last cut to what is asked. */
@@ -118,7 +140,10 @@ function slices(fromMs: number, toMs: number): Span[] {
   return Array.from({ length: count }, (_, i) => ({ fromMs: fromMs + i * dayMs, toMs: Math.min(toMs, fromMs + (i + 1) * dayMs) }));
 }
 
-const noSums = (): Sums => Object.fromEntries(sumNames.map((name) => [name, 0])) as Sums;
+const noSums = (): Sums => ({
+  ...{ requests: 0, inputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 0, reasoningTokens: 0 },
+  ...{ totalTokens: 0, costNanoUsd: 0, unpricedRequests: 0, unmeasuredRequests: 0 },
+});
 function addTo(sums: Sums, more: Sums): Sums {
   for (const name of sumNames) sums[name] += more[name];
   return sums;

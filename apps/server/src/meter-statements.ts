@@ -16,6 +16,7 @@ const countNames = [
 
 export type Statements = ReturnType<typeof prepareStatements>;
 
+/** In the order in which the meter tells the amounts. */
 export const sumNames = [
   'requests',
   'inputTokens',

@@ -11,13 +11,13 @@ import {
   type TierName,
   toAppError,
 } from '@synthstack/core';
-import { atomically, type Db, must, type RequestState, type Statement } from '@synthstack/core/db';
+import { type Addend, atomically, type Db, type List, must, type RequestState } from '@synthstack/core/db';
 import { and, eq, gte, inArray, isNotNull } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
 import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
 import { createRequestLists } from './meter-requests.ts';
-import { prepareStatements, type Statements } from './meter-statements.ts';
+import { prepareStatements, type Statements, sumNames } from './meter-statements.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Usage } from './providers/provider.ts';
 
@@ -74,7 +74,7 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
   const statements = prepareStatements(db);
   const ids = createIds(clock, boot.slot);
   /** Rows that could not be settled for lack of disk, by id: they are as soon as another row can be written. */
-  const owed = new Map<number, Statement[]>();
+  const owed = new Map<number, List>();
   const openings = createOpenings({ db, clock, holdMs, landed: () => void (owed.size > 0 && payOwed()) });
 
   async function payOwed(): Promise<void> {
@@ -116,7 +116,7 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
      */
     async settle(request: OpenRequest, settlement: Settlement): Promise<Settled> {
       const closed = closedOf(request, settlement, { price, clock, boot });
-      const sums = closed.answered || settlement.usage ? sumStatements(statements, closed) : [];
+      const sums = closed.answered || settlement.usage ? [addendOf(statements, closed)] : [];
       try {
         const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...sums]);
         const close = owed.has(request.id) ? statements.closeOnce : statements.close;
@@ -252,34 +252,36 @@ export function isAnswer({ status, firstByteAt }: Pick<Settlement, 'status' | 'f
   return status !== null && status >= 200 && status < 300 && firstByteAt !== null;
 }
 
-function sumStatements(statements: Statements, closed: Settled): Statement[] {
+/** What a request adds to all of its sums, by the place that they have in common: its statements are made once a batch, not once a request. */
+function addendOf(statements: Statements, closed: Settled): Addend {
   const { answered, costNanoUsd: cost } = closed;
   const place = placeOf(closed, closed.model);
-  const values = {
-    userId: place.userId,
-    bucket: place.bucket,
-    day: place.day,
-    provider: place.provider,
-    model: place.model,
-    source: place.source,
-    keyId: place.keyId,
-    tier: place.tier,
-    owner: place.userId,
-    lastUsedAt: wholeSecond(closed.endedAt),
-    requests: answered ? 1 : 0,
-    inputTokens: closed.inputTokens ?? 0,
-    cachedInputTokens: closed.cachedInputTokens ?? 0,
-    cacheWriteTokens: closed.cacheWriteTokens ?? 0,
-    outputTokens: closed.outputTokens ?? 0,
-    reasoningTokens: closed.reasoningTokens ?? 0,
-    totalTokens: closed.totalTokens ?? 0,
-    costNanoUsd: cost ?? 0,
-    unpricedRequests: answered && cost === null ? 1 : 0,
-    unmeasuredRequests: closed.totalTokens === null ? 1 : 0,
+  const lastUsedAt = wholeSecond(closed.endedAt);
+  return {
+    // The model last: it is the only one of these that a stranger may fill with anything.
+    place: `${place.userId} ${place.keyId} ${place.bucket} ${lastUsedAt} ${place.provider} ${place.source} ${place.tier} ${place.model}`,
+    amounts: [
+      answered ? 1 : 0,
+      closed.inputTokens ?? 0,
+      closed.cachedInputTokens ?? 0,
+      closed.cacheWriteTokens ?? 0,
+      closed.outputTokens ?? 0,
+      closed.reasoningTokens ?? 0,
+      closed.totalTokens ?? 0,
+      cost ?? 0,
+      answered && cost === null ? 1 : 0,
+      closed.totalTokens === null ? 1 : 0,
+    ],
+    statements(amounts) {
+      const values: Record<string, unknown> = { ...place, owner: place.userId, lastUsedAt };
+      sumNames.forEach((name, i) => {
+        values[name] = amounts[i];
+      });
+      const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
+      if (closed.source === 'user') list.push(statements.sumKey(values));
+      return list;
+    },
   };
-  const list = [statements.sumUser(values), statements.sumTotal(values), statements.sumUserDay(values)];
-  if (closed.source === 'user') list.push(statements.sumKey(values));
-  return list;
 }
 
 export type Place = ReturnType<typeof placeOf>;

@@ -48,7 +48,7 @@ export function createPlans({ db, clock, audit }: PlansParts) {
   const { plan } = db.tables;
   const columns = { tier: plan.tier, state: plan.state, until: plan.until };
 
-  const find = prepareFind((userId) => db.orm.select(columns).from(plan).where(eq(plan.userId, userId)));
+  const find = prepareFind(db, (userId) => db.orm.select(columns).from(plan).where(eq(plan.userId, userId)));
 
   /** @returns undefined: none, so community */
   async function row(userId: string): Promise<PlanRow | undefined> {

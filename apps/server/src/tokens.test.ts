@@ -24,7 +24,10 @@ test('a token is shown once, found by its secret, and only its hash is kept', as
     expiresAt: null,
     lastUsedAt: null,
   });
-  expect(await tokens.find(secret)).toEqual({ tokenId: token.id, userId, scopes: ['gateway', 'manage'], expiresAt: null });
+  expect(await tokens.find(secret)).toEqual({
+    ...{ tokenId: token.id, userId, scopes: ['gateway', 'manage'], expiresAt: null },
+    ...{ owner: { isAdmin: false, disabled: false }, planRow: undefined },
+  });
   expect(await tokens.list(userId)).toEqual([token]);
   const rows = await db.orm.select().from(db.tables.gatewayToken);
   expect(rows[0]?.hash).toBe(hash('sha256', secret));

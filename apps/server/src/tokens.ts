@@ -1,8 +1,8 @@
 /** Gateway tokens: the bearers that we issue for SDKs. A secret is told once; what is kept is its SHA-256, by which it is found. */
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { AppError, type NewToken, TokenScope, type TokenView } from '@synthstack/core';
-import { atomically, bumpGeneration, type Db, must, type Statement, statement, type Tables } from '@synthstack/core/db';
-import { and, desc, eq, isNull, lt, or } from 'drizzle-orm';
+import { atomically, bumpGeneration, type Db, must, prepared, prepareFind, type Statement, type Tables } from '@synthstack/core/db';
+import { and, desc, eq, isNull, lt, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
@@ -10,6 +10,7 @@ import type { Clock } from './ports/clock.ts';
 export const tokenPrefix = 'byok_';
 const secretLength = tokenPrefix.length + 43;
 const flushEveryMs = 60_000;
+const mostAtOnce = 500;
 
 export interface TokensParts {
   db: Db;
@@ -23,18 +24,34 @@ export interface FoundToken {
   scopes: readonly TokenScope[];
   /** Null: it does not expire. */
   expiresAt: Date | null;
+  owner: { isAdmin: boolean; disabled: boolean };
+  /** Of the owner; undefined: none, so community. */
+  planRow: Pick<Tables['plan']['$inferSelect'], 'tier' | 'state' | 'until'> | undefined;
 }
 
 export type Tokens = ReturnType<typeof createTokens>;
 
 export function createTokens({ db, clock, audit }: TokensParts) {
-  const { gatewayToken } = db.tables;
-  const find = statement(
+  const { gatewayToken, user, plan } = db.tables;
+  // All that a request needs to know of its caller, in one look-up.
+  const findByHash = prepareFind(db, (tokenHash) =>
     db.orm
-      .select({ id: gatewayToken.id, userId: gatewayToken.userId, scopes: gatewayToken.scopes, expiresAt: gatewayToken.expiresAt })
+      .select({
+        ...{ tokenId: gatewayToken.id, userId: gatewayToken.userId, scopes: gatewayToken.scopes, expiresAt: gatewayToken.expiresAt },
+        ...{ role: user.role, disabledAt: user.disabledAt, tier: plan.tier, state: plan.state, until: plan.until },
+      })
       .from(gatewayToken)
-      .where(eq(gatewayToken.hash, '')),
-  ).sql;
+      .innerJoin(user, eq(user.id, gatewayToken.userId))
+      .leftJoin(plan, eq(plan.userId, gatewayToken.userId))
+      .where(eq(gatewayToken.hash, tokenHash)),
+  );
+  const older = or(isNull(gatewayToken.lastUsedAt), lt(gatewayToken.lastUsedAt, sql.placeholder('atMs')));
+  const setLastUsed = prepared<{ id: string; at: Date; atMs: number }>(
+    db.orm
+      .update(gatewayToken)
+      .set({ lastUsedAt: sql.placeholder('at') as never })
+      .where(and(eq(gatewayToken.id, sql.placeholder('id')), older)),
+  );
   /** Token id -> when it was last used, in milliseconds; what has not been written yet. */
   let touched = new Map<string, number>();
   let planned: (() => void) | null = null;
@@ -51,24 +68,17 @@ export function createTokens({ db, clock, audit }: TokensParts) {
   }
 
   async function write(): Promise<void> {
-    const batch = touched;
-    if (batch.size === 0) return;
+    const all = [...touched];
     touched = new Map();
-    try {
-      // No new generation: nobody caches when a token was used, and every cache would be dropped once a minute.
-      await atomically(db, (tx) =>
-        [...batch].map(([id, atMs]) => {
-          const at = new Date(atMs);
-          const older = or(isNull(gatewayToken.lastUsedAt), lt(gatewayToken.lastUsedAt, at));
-          return tx
-            .update(gatewayToken)
-            .set({ lastUsedAt: at })
-            .where(and(eq(gatewayToken.id, id), older));
-        }),
-      );
-    } catch (error) {
-      for (const [id, atMs] of batch) if ((touched.get(id) ?? 0) < atMs) touched.set(id, atMs);
-      throw error;
+    // A minute's worth may be a hundred thousand: nobody else's write is to wait for all of them.
+    for (let from = 0; from < all.length; from += mostAtOnce) {
+      try {
+        // No new generation: nobody caches when a token was used, and every cache would be dropped once a minute.
+        await db.commit(all.slice(from, from + mostAtOnce).map(([id, atMs]) => setLastUsed({ id, at: new Date(atMs), atMs })));
+      } catch (error) {
+        for (const [id, atMs] of all.slice(from)) if ((touched.get(id) ?? 0) < atMs) touched.set(id, atMs);
+        throw error;
+      }
     }
   }
 
@@ -127,12 +137,12 @@ export function createTokens({ db, clock, audit }: TokensParts) {
     /** @returns null: it was never issued, is revoked or has expired. Who keeps the answer must look at `expiresAt` again. */
     async find(secret: string): Promise<FoundToken | null> {
       if (secret.length !== secretLength || !secret.startsWith(tokenPrefix)) return null;
-      const [row] = await db.read({ sql: find, params: [hash('sha256', secret)] });
-      if (!row) return null;
-      const [tokenId, userId, scopes, expiresMs] = row;
-      if (expiresMs !== null && Number(expiresMs) <= clock.now()) return null;
-      const expiresAt = expiresMs === null ? null : new Date(Number(expiresMs));
-      return { tokenId: String(tokenId), userId: String(userId), scopes: scopesOf(scopes), expiresAt };
+      const [row] = await findByHash(hash('sha256', secret));
+      if (!row || (row.expiresAt !== null && row.expiresAt.getTime() <= clock.now())) return null;
+      const { tokenId, userId, expiresAt, role, disabledAt, tier, state, until } = row;
+      const owner = { isAdmin: role === 'admin', disabled: disabledAt !== null };
+      const planRow = tier && state ? { tier, state, until } : undefined;
+      return { tokenId, userId, scopes: Scopes.parse(row.scopes), expiresAt, owner, planRow };
     },
 
     /** It was used just now. Written within a minute, together with all others, and at the latest by `flush`. */
@@ -143,7 +153,7 @@ export function createTokens({ db, clock, audit }: TokensParts) {
   };
 }
 
-const scopesOf = (json: unknown): TokenScope[] => z.array(TokenScope).parse(JSON.parse(String(json)));
+const Scopes = z.array(TokenScope);
 
 type Row = Omit<Tables['gatewayToken']['$inferSelect'], 'hash'>;
 

@@ -176,14 +176,15 @@ test('many replacements at once share the cleaning of the files, and one that fa
   while ((await stage.audit.list({ limit: 100 })).length < 80) await turn();
   gate.resolve();
   await replaced;
-  // The first to come, and all others.
-  expect(rounds).toBe(2);
+  // The first to come, and all others, unless all were on disk at once.
+  expect([1, 2]).toContain(rounds);
+  rounds = 0;
   fails = true;
   await stage.stored('user0');
   fails = false;
   await stage.vault.runRechecks();
   await stage.vault.runRechecks();
-  expect(rounds).toBe(4);
+  expect(rounds).toBe(2);
 });
 
 test('without its master key every key is unreadable, and with it again all are as before', async () => {

@@ -61,7 +61,7 @@ export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
 
   const select = (where: SQL | undefined) =>
     db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.position));
-  const findOfOwner = prepareFind((owner) => select(eq(providerKey.owner, owner)));
+  const findOfOwner = prepareFind(db, (owner) => select(eq(providerKey.owner, owner)));
 
   const read = async (where: SQL | undefined): Promise<StoredKey[]> => (await select(where)).map(readKey);
 

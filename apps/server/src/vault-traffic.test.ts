@@ -1,10 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ProviderId } from '@synthstack/core';
+import { statement } from '@synthstack/core/db';
 import { Secret } from '@synthstack/core/secret';
-import { testDb } from '@synthstack/core/testing';
+import { testDb, testOnSqlite } from '@synthstack/core/testing';
 import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { member, vaultStage } from '../test/vault.ts';
+import { isDue } from './vault-rechecks.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -261,4 +263,18 @@ test('a key that cannot be opened is told to its owner once', async () => {
   for (let i = 0; i < 5; i += 1) await stage.vault.report(broken, 'unreadable');
   expect(await stage.notices.list('ada')).toMatchObject([{ kind: 'key_unreadable', data: { keyId: row.id } }]);
   expect(await stage.vault.test(member('ada'), row.id)).toMatchObject({ valid: false, status: 'unreadable', latencyMs: 0 });
+});
+
+testOnSqlite('the keys that wait for a check are found by their time, not by reading all keys there are', async () => {
+  await using db = await testDb();
+  const { providerKey } = db.tables;
+  const { sql, params } = statement(
+    db.orm
+      .select()
+      .from(providerKey)
+      .where(isDue(db, 0, ['mk_one', 'mk_two']))
+      .orderBy(providerKey.provider),
+  );
+  const plan = await db.read({ sql: `explain query plan ${sql}`, params });
+  expect(plan[0]?.[3]).toBe('SEARCH provider_key USING INDEX provider_key_retry (retry_at<?)');
 });

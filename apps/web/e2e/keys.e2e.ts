@@ -217,6 +217,27 @@ test('the switches move at once, go back when the server refuses, and a removal 
   expect(complaints(/ERR_FAILED/)).toEqual([]);
 });
 
+test('the card counts requests that are made elsewhere, without a reload', async () => {
+  const { page, call, complaints } = await keysPage();
+  const key = newKey('openai');
+  stage.provider.key(key, 'good');
+  await call('keys.save', { provider: 'openai', apiKey: key });
+  const { secret } = (await call('tokens.create', { name: 'elsewhere' })) as { secret: string };
+  await page.reload();
+  const requests = card(page, 'OpenAI').locator('.facts div', { hasText: 'Requests' }).locator('dd');
+  await until(async () => (await requests.textContent()) === '0');
+  for (const count of ['1', '2']) {
+    const answer = await fetch(`${stage.origin}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'gpt-4.1-mini', messages: [{ role: 'user', content: 'Hello!' }] }),
+    });
+    await answer.text();
+    await until(async () => (await requests.textContent()) === count);
+  }
+  expect(complaints()).toEqual([]);
+});
+
 test('a lapsed plan shows its keys as stored and not used', async () => {
   const { page, call, email, complaints } = await keysPage();
   const key = newKey('openai');

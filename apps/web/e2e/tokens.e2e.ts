@@ -56,12 +56,12 @@ test('a token is made, shown once and copied; a call with it shows up in the usa
   expect(answer.status).toBe(200);
   await answer.text();
   await page.getByRole('link', { name: 'Usage' }).click();
-  await page.getByText('gpt-4.1-mini').waitFor();
-  await page.getByText('Your keys').waitFor();
+  await page.getByRole('table', { name: 'By model' }).getByText('gpt-4.1-mini').waitFor();
+  await page.getByRole('table', { name: 'By key' }).getByText('Your keys').waitFor();
   const [csv] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download CSV' }).click()]);
   expect(csv.suggestedFilename()).toBe('usage.csv');
   expect(await text(await csv.createReadStream())).toContain('gpt-4.1-mini');
-  await page.getByRole('button', { name: 'Today' }).click();
+  await page.getByRole('button', { name: '24 h' }).click();
   await page.getByRole('heading', { name: 'By hour' }).waitFor();
   await page.getByRole('link', { name: 'API keys' }).click();
   await page.getByRole('region', { name: 'OpenAI' }).getByText('just now').first().waitFor();

@@ -65,7 +65,8 @@ export function createRoutes(pinia: Pinia): Router {
   const router = createRouter({
     history: createWebHistory(),
     routes,
-    scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+    // What a page keeps in its query (a range, filters) changes the page, not the place in it.
+    scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
   });
 
   router.beforeEach(async (to) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { costNanoUsd, type ModelPrice, nanoUsdPerUsd, noTokens, picoUsdPerToken, type TokenPrices, toUsd } from './money.ts';
+import { costNanoUsd, type ModelPrice, nanoUsdPerUsd, noTokens, picoUsdPerToken, type TokenPrices, toUsd, usdPerMillion } from './money.ts';
 
 const perMillion = (usd: {
   input: number;
@@ -23,6 +23,11 @@ const perMillion = (usd: {
 
 const sonnet: ModelPrice = { ...perMillion({ input: 3, cached: 0.3, write: 3.75, write1h: 6, output: 15 }), tiers: [] };
 const oneMillion = 1_000_000;
+
+test('a price is shown as its provider prints it; what is unknown stays unknown', () => {
+  for (const usd of [0, 0.0375, 0.25, 2.5, 75]) expect(usdPerMillion(picoUsdPerToken(usd))).toBe(usd);
+  expect(usdPerMillion(undefined)).toBeNull();
+});
 
 test('$0.25 per 1M tokens is 250 nano-USD a token', () => {
   const price: ModelPrice = { ...perMillion({ input: 0.25, output: 2 }), tiers: [] };

@@ -146,7 +146,9 @@ function exchange(pool: Pool, request: OutboundRequest, handler: AnswerHandler):
           if (isOver) started.abort(new Error('aborted'));
           else if (isPaused) started.pause();
         },
-        onResponseStart(_, status, headers) {
+        onResponseStart(responding, status, headers) {
+          // Two buffers a header, and the piece that they are cut from: they would stay as long as the answer.
+          responding.rawHeaders = null;
           // 1xx only announces the answer.
           if (!isOver && status >= 200) handler.head(status, headers as Record<string, string | string[]>);
         },

@@ -124,13 +124,13 @@ const ours = new Set([
 
 function upstreamHeaders(headers: Record<string, string>, credential: Record<string, string>): string[] {
   const sent: string[] = [];
-  for (const [name, value] of Object.entries(headers)) {
+  for (const name in headers) {
     const lower = name.toLowerCase();
-    if (!ours.has(lower) && !(lower in credential)) sent.push(name, value);
+    if (!ours.has(lower) && !(lower in credential)) sent.push(name, headers[name] ?? '');
   }
   // What is compressed could not be read for usage without decoding it first.
   sent.push('accept-encoding', 'identity');
-  for (const [name, value] of Object.entries(credential)) sent.push(name, value);
+  for (const name in credential) sent.push(name, credential[name] ?? '');
   return sent;
 }
 

@@ -156,6 +156,8 @@ class Attempted implements Call, AnswerHandler, Answer {
   #answer(): void {
     if (this.#isAnswer) return;
     this.#isAnswer = true;
+    this.#unread = [];
+    this.#seam = none;
     this.#cancelWait?.();
     this.#resolve(this);
   }

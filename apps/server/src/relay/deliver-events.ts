@@ -82,6 +82,8 @@ export function deliverEvents(delivery: Delivery): Promise<void> {
   };
 
   outlet.head(answer.status, delivery.headers);
+  // What passes of them has been taken: the rest need not stay as long as the stream.
+  answer.headers = {};
   outlet.onDrain(exchange.resume);
   outlet.onGone(() => {
     exchange.abort();

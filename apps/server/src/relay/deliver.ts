@@ -7,7 +7,7 @@ import type { Settlement } from '../meter.ts';
 import type { Log } from '../ports/log.ts';
 import type { Exchange } from '../ports/outbound.ts';
 import type { Provider, Route, Usage } from '../providers/provider.ts';
-import type { Answer, Headers } from './attempt.ts';
+import type { Answer } from './attempt.ts';
 import { estimateUsage } from './estimate.ts';
 import type { Outlet } from './request.ts';
 
@@ -24,7 +24,8 @@ export interface Delivery {
   answer: Answer;
   exchange: Exchange;
   outlet: Outlet;
-  headers: Headers;
+  /** Name, value, name, value. */
+  headers: string[];
   /** Resolves when the request is on disk: no byte may leave before. @throws AppError `storage_unavailable` */
   onDisk(): Promise<void>;
   settle(delivered: Delivered): Promise<void>;

@@ -2,7 +2,6 @@
 import type { AppError } from '@synthstack/core';
 import type { Caller } from '../callers.ts';
 import type { Settled } from '../meter.ts';
-import type { Headers } from './attempt.ts';
 
 /** A request's end, once all of it is recorded. */
 export interface Over {
@@ -12,7 +11,7 @@ export interface Over {
   /** Of ours; null: none, whatever the provider said. */
   error: AppError | null;
   /** The headers that the caller got: which key was tried, and why not their own. */
-  said: Headers;
+  said: Readonly<Record<string, string>>;
 }
 
 export type Fetch = (url: string | URL | Request, init?: RequestInit) => Promise<Response>;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { downstreamHeaders, upstreamHeaders } from './headers.ts';
+import { passDown, upstreamHeaders } from './headers.ts';
 
 const fromClient = {
   'content-type': 'application/json',
@@ -102,14 +102,23 @@ const neverDown = {
   'www-authenticate': 'Bearer',
 };
 
+const down = (headers: Record<string, string | string[]>, source: 'user' | 'platform') => {
+  const sent = passDown([], headers, source);
+  return Object.fromEntries(sent.flatMap((name, i) => (i % 2 === 0 ? [[name, sent[i + 1]]] : [])));
+};
+
 test('what a provider says about the account comes down on a key of their own only', () => {
   const all = { ...fromProvider, ...aboutTheAccount, ...neverDown };
-  expect(downstreamHeaders(all, 'user')).toEqual({ ...fromProvider, ...aboutTheAccount });
-  expect(downstreamHeaders(all, 'platform')).toEqual(fromProvider);
+  expect(down(all, 'user')).toEqual({ ...fromProvider, ...aboutTheAccount });
+  expect(down(all, 'platform')).toEqual(fromProvider);
 });
 
 test('a value that Node would refuse to send is left out, and does not stop the answer', () => {
-  expect(downstreamHeaders({ 'cache-control': 'no-\u4e2d', 'retry-after': '2' }, 'user')).toEqual({ 'retry-after': '2' });
+  expect(down({ 'cache-control': 'no-\u4e2d', 'retry-after': '2' }, 'user')).toEqual({ 'retry-after': '2' });
+});
+
+test('a header that comes twice goes down twice, behind what is there already', () => {
+  expect(passDown(['a', '1'], { 'retry-after': ['2', '3'] }, 'user')).toEqual(['a', '1', 'retry-after', '2', 'retry-after', '3']);
 });
 
 test('no other header passes, whatever its name', () => {
@@ -118,7 +127,7 @@ test('no other header passes, whatever its name', () => {
       const isListed = name in fromClient || name.startsWith('x-stainless-');
       expect(Object.keys(upstreamHeaders({ [name]: 'v' }, 'user', []))).toEqual(isListed ? [name] : []);
       const isKnown = name in fromProvider || name in aboutTheAccount || /^(x-ratelimit-|anthropic-ratelimit-|openai-)/.test(name);
-      expect(Object.keys(downstreamHeaders({ [name]: 'v' }, 'user'))).toEqual(isKnown ? [name] : []);
+      expect(Object.keys(down({ [name]: 'v' }, 'user'))).toEqual(isKnown ? [name] : []);
     }),
   );
 });

@@ -46,18 +46,35 @@ function namedOf(value: string, platformBetas: readonly string[]): string {
   return given.filter((one) => platformBetas.includes(one)).join(',');
 }
 
-/** What of a provider's headers comes to the client. On the platform's key nothing that names the operator's account or its limits. */
-export function downstreamHeaders(headers: Headers, source: KeySource): Record<string, string | string[]> {
-  const passed: Record<string, string | string[]> = {};
+/**
+ * Adds to `sent` (name, value, name, value) what of a provider's headers comes to the client. On the platform's key nothing that names
+ * the operator's account or its limits.
+ */
+export function passDown(sent: string[], headers: Headers, source: KeySource): string[] {
+  const passing = source === 'user' ? 'own' : 'any';
   for (const name in headers) {
-    if (!(source === 'user' ? comesDownOnOwnKey(name) : down.has(name))) continue;
+    const passes = known.get(name) ?? learn(name);
+    if (passes !== 'any' && passes !== passing) continue;
     const value = headers[name];
-    if (value !== undefined && (typeof value === 'string' ? isSendable(value) : value.every(isSendable))) passed[name] = value;
+    if (typeof value === 'string') {
+      if (isSendable(value)) sent.push(name, value);
+    } else if (value?.every(isSendable)) for (const one of value) sent.push(name, one);
   }
-  return passed;
+  return sent;
 }
 
-const comesDownOnOwnKey = (name: string): boolean => down.has(name) || downOnOwnKey.has(name) || prefixes.test(name);
+/** On which key a provider's header comes down. */
+type Passes = 'any' | 'own' | 'none';
+/** A provider sends the same few names all the time; one that makes up new ones shall not fill the memory. */
+const known = new Map<string, Passes>();
+const maxKnown = 1_000;
+
+function learn(name: string): Passes {
+  if (known.size >= maxKnown) known.clear();
+  const passes = down.has(name) ? 'any' : downOnOwnKey.has(name) || prefixes.test(name) ? 'own' : 'none';
+  known.set(name, passes);
+  return passes;
+}
 const prefixes = /^(x-ratelimit-|anthropic-ratelimit-|openai-)/;
 
 /** What Node would refuse to send, after which there would be no answer at all. */

@@ -129,7 +129,7 @@ export class Journey {
   /** Ends it with an error of ours: the row, if there is one, says so before the caller hears of it. @returns the error with our headers */
   async fail(error: AppError): Promise<AppError> {
     if (undoes.has(error.code)) await this.giveBack();
-    const answer = error.with(this.headers());
+    const answer = error.with(this.#headersOfError());
     if (!this.#recording) return answer;
     try {
       const left = error.code === clientLeft.code;
@@ -142,13 +142,20 @@ export class Journey {
     return answer;
   }
 
-  /** On whose key, and why not on the caller's own: on every answer, ours and the provider's. */
-  headers(): Record<string, string> {
-    const headers: Record<string, string> = {};
-    if (this.source) headers['x-byok-key-source'] = this.source;
-    if (this.reason) headers['x-byok-fallback-reason'] = this.reason;
-    if (this.#capped !== null) headers['x-byok-output-cap'] = String(this.#capped);
-    return this.#place ? Object.assign(headers, this.#place.headers) : headers;
+  /** On whose key, and why not on the caller's own: on every answer, ours and the provider's. Name, value, name, value. */
+  headers(): string[] {
+    const headers: string[] = [];
+    if (this.source) headers.push('x-byok-key-source', this.source);
+    if (this.reason) headers.push('x-byok-fallback-reason', this.reason);
+    if (this.#capped !== null) headers.push('x-byok-output-cap', String(this.#capped));
+    if (this.#place) headers.push(...Object.entries(this.#place.headers).flat());
+    return headers;
+  }
+
+  /** The same, as errors carry them. */
+  #headersOfError(): Record<string, string> {
+    const headers = this.headers();
+    return Object.fromEntries(headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1] ?? '']] : [])));
   }
 
   /** What a client that has left before the first byte may have cost all the same. */

@@ -18,7 +18,7 @@ import { type Attempt, choose } from './choose.ts';
 import { createConcurrency } from './concurrency.ts';
 import { deliverBytes } from './deliver-bytes.ts';
 import { deliverEvents } from './deliver-events.ts';
-import { downstreamHeaders, upstreamHeaders } from './headers.ts';
+import { passDown, upstreamHeaders } from './headers.ts';
 import { clientLeft, Journey } from './journey.ts';
 import { platformFailure } from './platform-failure.ts';
 import { createPlatformModels } from './platform-models.ts';
@@ -216,7 +216,7 @@ export function createRelay(parts: RelayParts) {
       answer,
       exchange,
       outlet,
-      headers: { ...downstreamHeaders(answer.headers, row.source), ...journey.headers() },
+      headers: passDown(journey.headers(), answer.headers, row.source),
       onDisk: () => journey.onDisk(),
       settle: (delivered) => journey.settle({ ...delivered, status: answer.status, firstByteAt }),
       undecoded: parts.metrics.undecoded,
@@ -229,7 +229,7 @@ export function createRelay(parts: RelayParts) {
     if (refusal.status >= 300 && refusal.status < 400)
       throw new AppError('provider_unreachable', `${request.provider.name} answered with a redirect, which is never followed.`);
     await journey.settleRefused(refusal.status, refusal.outcome);
-    outlet.head(refusal.status, { ...downstreamHeaders(refusal.headers, journey.row.source), ...journey.headers() });
+    outlet.head(refusal.status, passDown(journey.headers(), refusal.headers, journey.row.source));
     outlet.end(refusal.body);
   }
 
@@ -240,7 +240,7 @@ export function createRelay(parts: RelayParts) {
     const body = await platformModels.answer(request, parts.rules(caller.tier));
     if (outlet.gone) return;
     if (journey.reason) await parts.fellBack(caller.userId, provider.id, journey.reason);
-    outlet.head(200, { 'content-type': 'application/json', ...journey.headers() });
+    outlet.head(200, ['content-type', 'application/json', ...journey.headers()]);
     outlet.end(body);
   }
 

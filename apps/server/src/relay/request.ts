@@ -2,7 +2,6 @@
 import type { TierName } from '@synthstack/core';
 import type { Settled } from '../meter.ts';
 import type { Provider, Route } from '../providers/provider.ts';
-import type { Headers } from './attempt.ts';
 import type { Form } from './form.ts';
 
 export interface AiRequest {
@@ -26,8 +25,8 @@ export interface AiRequest {
 
 /** Where the answer goes: an HTTP response, or an agent in process. */
 export interface Outlet {
-  /** Leaves with the first byte, or with `flush`. */
-  head(status: number, headers: Headers): void;
+  /** Leaves with the first byte, or with `flush`. @param headers  name, value, name, value */
+  head(status: number, headers: string[]): void;
   /** The head leaves now, if it has not yet. */
   flush(): void;
   /** @returns false: it is full, wait for `drained` */

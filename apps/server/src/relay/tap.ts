@@ -31,6 +31,7 @@ export interface TapOptions {
   maxEventBytes?: number;
 }
 
+const none: Buffer = Buffer.alloc(0);
 const newline = 0x0a;
 const carriageReturn = 0x0d;
 /** So many bytes at the end of a piece may be the beginning of the blank line that ends the event, and one more. */
@@ -42,7 +43,7 @@ export function createTap({ reader, dropUsageEvent, inPlaceOf, maxEventBytes = 1
   /** The event that has not ended yet. */
   let kept: Buffer[] = [];
   let keptBytes = 0;
-  let seam: Buffer = Buffer.alloc(0);
+  let seam: Buffer = none;
   /** We are inside an event that was too large to keep. */
   let passing = false;
   let finished = false;
@@ -51,7 +52,8 @@ export function createTap({ reader, dropUsageEvent, inPlaceOf, maxEventBytes = 1
   function keep(pieces: Buffer[], length: number, end: Buffer): void {
     kept = pieces.length > maxPieces ? [Buffer.concat(pieces)] : pieces;
     keptBytes = length;
-    seam = end.subarray(Math.max(0, end.length - seamBytes));
+    // Not even an empty view of a piece that has passed: it would keep all of that piece.
+    seam = length === 0 ? none : end.subarray(Math.max(0, end.length - seamBytes));
   }
 
   function push(chunk: Buffer): Passage {
@@ -88,7 +90,7 @@ export function createTap({ reader, dropUsageEvent, inPlaceOf, maxEventBytes = 1
       eventStart = end;
       if (verdict === 'terminal') {
         finished = true;
-        keep([], 0, Buffer.alloc(0));
+        keep([], 0, none);
         // Without its blank line the event is not complete for any reader.
         const blank = bytes[end - 2] === carriageReturn ? end - 2 : end - 1;
         return { forward: join(pieces, bytes, sentTo, blank), held: bytes.subarray(blank) };

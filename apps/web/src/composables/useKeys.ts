@@ -3,17 +3,17 @@ import type { KeySwitches, KeyView, TypedKey } from '@synthstack/core';
 import { computed } from 'vue';
 import { api } from '../api.ts';
 
-const key = ['keys'];
+export const keysKey = ['keys'];
 
 /** The caller's provider keys, refreshed after every change. Verbs reject with the server's error. */
 export function useKeys() {
   const cache = useQueryCache();
-  const { data, error, refetch } = useQuery({ key, query: () => api.keys.list.query() });
+  const { data, error, refetch } = useQuery({ key: keysKey, query: () => api.keys.list.query() });
   const keys = computed(() => data.value?.keys);
-  const refresh = () => cache.invalidateQueries({ key });
+  const refresh = () => cache.invalidateQueries({ key: keysKey });
 
   const patch = (id: string, fields: Partial<KeyView>) =>
-    cache.setQueryData(key, (list: { keys: KeyView[] } | undefined) => ({
+    cache.setQueryData(keysKey, (list: { keys: KeyView[] } | undefined) => ({
       keys: (list?.keys ?? []).map((one) => (one.id === id ? { ...one, ...fields } : one)),
     }));
 
@@ -29,7 +29,7 @@ export function useKeys() {
   const { mutateAsync: set } = useMutation({
     mutation: (switches: KeySwitches) => api.keys.set.mutate(switches),
     onMutate({ id, ...switches }) {
-      cache.cancelQueries({ key });
+      cache.cancelQueries({ key: keysKey });
       const before = keys.value?.find((one) => one.id === id);
       patch(id, switches);
       return { before };

@@ -1,4 +1,5 @@
 import { useQuery } from '@pinia/colada';
+import { onScopeDispose, watch } from 'vue';
 import { api } from '../api.ts';
 
 /** The caller's tier, and until when. */
@@ -7,8 +8,21 @@ export function usePlan() {
   return { plan, error, refetch };
 }
 
-/** What is left of the platform's keys in this minute and this day. */
+export const limitsKey = ['limits'];
+
+/** What is left of the platform's keys in this minute and this day; asked again when the next place comes free. */
 export function useLimits() {
-  const { data: limits, error, refetch } = useQuery({ key: ['limits'], query: () => api.usage.limits.query() });
+  const { data: limits, error, refetch } = useQuery({ key: limitsKey, query: () => api.usage.limits.query() });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  watch(
+    limits,
+    (known) => {
+      clearTimeout(timer);
+      if (!known?.minute.used) return;
+      timer = setTimeout(() => void refetch(), Math.max(1_000, Date.parse(known.minute.resetAt) - Date.now()));
+    },
+    { immediate: true },
+  );
+  onScopeDispose(() => clearTimeout(timer));
   return { limits, error, refetch };
 }

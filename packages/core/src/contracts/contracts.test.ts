@@ -4,7 +4,7 @@ import { Credentials, Email, Me, Password, SetUp, UpdateMe } from './accounts.ts
 import { KeyRef, KeySwitches, KeyText, KeyView, keyStatuses, ProviderId, TypedKey, Verdict } from './keys.ts';
 import { LimitsView, PlanView, TierSchema } from './plans.ts';
 import { NewToken, TokenRef, TokenView } from './tokens.ts';
-import { Timezone, UsageExport, UsageQuery, UsageReport } from './usage.ts';
+import { outcomes, Timezone, UsageChange, UsageExport, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from './usage.ts';
 
 const id = '9d0c2c5e-8f7b-4a39-9a67-5f3b2f1d9c22';
 const key = 'sk-proj-Zq81vNf4Rm0Tt7wYabc1';
@@ -90,7 +90,8 @@ test.each([
   ['a new token', NewToken, { name: 'laptop' }],
   ['a token', TokenRef, { id }],
   ['a usage query', UsageQuery, {}],
-  ['a range', UsageExport, { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' }],
+  ['an export', UsageExport, { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' }],
+  ['a page of requests', UsageRequestsQuery, { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' }],
 ])('%s is refused with any field that is not its own', (_what, schema, valid) => {
   expect(refusals(schema, valid)).toBeUndefined();
   for (const extra of ['userId', 'owner', 'tier', 'role', 'base_url', 'apiBase', 'constructor']) {
@@ -154,8 +155,17 @@ test.each([
   ],
   ['the last 31 days by hour', { days: 31, groupBy: 'hour' }],
   ['a zone that is a quarter off', { timezone: 'Asia/Kathmandu' }],
+  ['hours, which are shown by hour', { hours: 24, groupBy: 'hour' }],
+  ['hours, the most, by day', { hours: 168, groupBy: 'day' }],
+  ['parts of one kind of requests', { seriesBy: 'keySource', provider: 'openai', model: 'gpt-4o', keySource: 'user' }],
+  ['requests of which nobody knows the model', { model: '' }],
 ])('usage can be asked for by %s', (_what, query) => {
   expect(UsageQuery.parse(query)).toEqual({ timezone: 'UTC', groupBy: 'day', ...query });
+});
+
+test('hours are shown by hour, all else by day, unless one says otherwise', () => {
+  expect(UsageQuery.parse({ hours: 24 }).groupBy).toBe('hour');
+  expect(UsageQuery.parse({ days: 1 }).groupBy).toBe('day');
 });
 
 const from = '2026-11-01T00:00:00Z';
@@ -181,6 +191,14 @@ test.each([
   ['seconds since 1970', { from: 1_793_000_000, to }, { from: [expect.stringContaining('ISO 8601')] }],
   ['an unknown zone', { timezone: 'Europe/Atlantis' }, { timezone: ['Name an IANA time zone, such as Europe/Berlin.'] }],
   ['an empty zone', { timezone: '' }, { timezone: ['Name an IANA time zone, such as Europe/Berlin.'] }],
+  ['hours and days', { hours: 24, days: 1 }, { hours: ['Give either hours, or days, or from and to.'] }],
+  ['hours and a range', { hours: 24, from, to }, { hours: ['Give either hours, or days, or from and to.'] }],
+  ['0 hours', { hours: 0 }, { hours: ['hours: at least 1.'] }],
+  ['169 hours', { hours: 169 }, { hours: ['hours: at most 168.'] }],
+  ['parts by token', { seriesBy: 'token' }, { seriesBy: ['seriesBy: model, provider or keySource.'] }],
+  ['an unknown provider', { provider: 'gemini' }, { provider: [expect.stringContaining('Unknown provider')] }],
+  ["somebody else's key", { keySource: 'friend' }, { keySource: ['keySource: user or platform.'] }],
+  ['a model as long as a book', { model: 'x'.repeat(513) }, { model: ['model: at most 512 characters.'] }],
   ['weeks', { groupBy: 'week' }, { groupBy: ['groupBy: hour or day.'] }],
 ])('usage cannot be asked for by %s', (_what, query, expected) => {
   expect(refusals(UsageQuery, query)).toEqual(expected);
@@ -198,6 +216,18 @@ test('the range of an export has both ends, in order', () => {
   expect(refusals(UsageExport, { from: to, to: from })).toEqual({ to: ['It must be after from.'] });
   expect(refusals(UsageExport, { from })).toHaveProperty('to');
   expect(refusals(UsageExport, {})).toMatchObject({ from: expect.anything(), to: expect.anything() });
+});
+
+test('a page of requests has 50 of them unless one says otherwise, and goes on only where the last one ended', () => {
+  expect(UsageRequestsQuery.parse({ from, to })).toEqual({ from, to, limit: 50 });
+  for (const outcome of outcomes) expect(refusals(UsageRequestsQuery, { from, to, outcome, cursor: '1a2b3c', limit: 100 })).toBeUndefined();
+  for (const limit of [0, 101, 1.5, '50']) expect(refusals(UsageRequestsQuery, { from, to, limit })).toHaveProperty('limit');
+  for (const cursor of ['', '-1', "1' or '1'='1", 'A', 'x'.repeat(12)])
+    expect(refusals(UsageRequestsQuery, { from, to, cursor })).toEqual({ cursor: ["cursor: the last answer's nextCursor, as it was."] });
+  expect(refusals(UsageRequestsQuery, { from, to, outcome: 'lost' })).toEqual({
+    outcome: ['outcome: ok, failed, fallback, estimated, open.'],
+  });
+  expect(refusals(UsageRequestsQuery, { from: to, to: from })).toEqual({ to: ['It must be after from.'] });
 });
 
 test('e-mail addresses are compared in lower case', () => {
@@ -273,10 +303,21 @@ test('a tier is one of the four', () => {
 });
 
 test('every input and view can be described for OpenAPI', () => {
-  for (const input of [TypedKey, KeyRef, KeySwitches, Credentials, SetUp, NewToken, TokenRef, UsageQuery, UsageExport]) {
+  for (const input of [
+    TypedKey,
+    KeyRef,
+    KeySwitches,
+    Credentials,
+    SetUp,
+    NewToken,
+    TokenRef,
+    UsageQuery,
+    UsageExport,
+    UsageRequestsQuery,
+  ]) {
     expect(z.toJSONSchema(input, { io: 'input' })).toMatchObject({ type: 'object', additionalProperties: false });
   }
-  for (const view of [KeyView, Verdict, TokenView, Me, LimitsView, PlanView, UsageReport]) {
+  for (const view of [KeyView, Verdict, TokenView, Me, LimitsView, PlanView, UsageReport, UsageRequests, UsageChange]) {
     expect(z.toJSONSchema(view, { io: 'output' })).toMatchObject({ type: 'object' });
   }
   expect(z.toJSONSchema(ProviderId)).toMatchObject({ enum: ['openai', 'anthropic'] });

@@ -2,6 +2,7 @@
  * The group commit: many writes, one fsync. Lists of statements wait while a batch is on its way to the disk and leave
  * together when it has landed, so the busier the server, the more lists share a commit; no timer is involved.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { type Batch, batchOf } from './sums.ts';
 
@@ -17,6 +18,20 @@ export interface Statement {
    */
   adds?: readonly number[];
 }
+
+/**
+ * What a list adds to rows that many lists add to, told as numbers: of a batch's addends to the same place one remains, and only that is
+ * written out as statements (sums.ts).
+ */
+export interface Addend {
+  place: string;
+  amounts: readonly number[];
+  /** Statements that only add (`adds`). */
+  statements(amounts: readonly number[]): readonly Statement[];
+}
+
+/** What belongs together: all of it happens, or nothing. The results are those of the statements that do not only add. */
+export type List = readonly (Statement | Addend)[];
 
 export interface Result {
   /** Rows changed. */
@@ -39,7 +54,7 @@ export interface Ticket {
   /** Resolves when it is on disk. @throws AppError `conflict`: a `must` or a constraint was not met; `storage_unavailable` */
   landed: Promise<Result[]>;
   /** Puts another list in its place, unless it has left already. @returns whether it did */
-  replace(list: readonly Statement[]): boolean;
+  replace(list: List): boolean;
 }
 
 const maxLists = 512;
@@ -50,9 +65,9 @@ export function createGroupCommit(runBatch: RunBatch) {
   let landed = 0;
 
   async function drain(): Promise<void> {
-    // The rest of this turn first: what one burst of requests writes leaves in one batch.
-    await Promise.resolve();
     while (waiting.length > 0) {
+      // The rest of this turn of the event loop first: what all sockets that were ready have brought leaves in one batch.
+      await nextTurn();
       const batch = waiting.length > maxLists ? waiting.slice(0, maxLists) : waiting;
       waiting = waiting.length > maxLists ? waiting.slice(maxLists) : [];
       try {
@@ -80,7 +95,7 @@ export function createGroupCommit(runBatch: RunBatch) {
     }
   }
 
-  function enqueue(list: readonly Statement[]): Waiting {
+  function enqueue(list: List): Waiting {
     const one = new Waiting(list);
     waiting.push(one);
     running ??= drain();
@@ -89,8 +104,8 @@ export function createGroupCommit(runBatch: RunBatch) {
 
   return {
     /** @returns once the list is on disk. @throws AppError `conflict`: a `must` or a constraint was not met; `storage_unavailable` */
-    commit: (list: readonly Statement[]): Promise<Result[]> => enqueue(list).landed,
-    enqueue: (list: readonly Statement[]): Ticket => enqueue(list),
+    commit: (list: List): Promise<Result[]> => enqueue(list).landed,
+    enqueue: (list: List): Ticket => enqueue(list),
     /** How many batches have landed: as long as it stands still, this process has changed nothing. */
     landed: () => landed,
     /** Resolves when all that was handed in so far has landed or failed. */
@@ -101,13 +116,13 @@ export function createGroupCommit(runBatch: RunBatch) {
 }
 
 class Waiting implements Ticket {
-  list: readonly Statement[];
+  list: List;
   hasLeft = false;
   readonly landed: Promise<Result[]>;
   resolve!: (results: Result[]) => void;
   reject!: (error: AppError) => void;
 
-  constructor(list: readonly Statement[]) {
+  constructor(list: List) {
     this.list = list;
     this.landed = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -115,7 +130,7 @@ class Waiting implements Ticket {
     });
   }
 
-  replace(list: readonly Statement[]): boolean {
+  replace(list: List): boolean {
     if (this.hasLeft) return false;
     this.list = list;
     return true;

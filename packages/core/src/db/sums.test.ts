@@ -46,3 +46,26 @@ test('whatever is merged, each row gets the same in all, and the inputs stay as 
     { seed: 7 },
   );
 });
+
+test('of addends to the same place one remains, and its statements are merged with all others', () => {
+  const made: unknown[] = [];
+  const to = (place: string, row: string, ...amounts: [number, number]) => ({
+    place,
+    amounts,
+    statements(all: readonly number[]) {
+      made.push([place, ...all]);
+      return [add('x', row, 'r', Number(all[0]), Number(all[1])), add('y', 'all', 'r', Number(all[0]), 0)];
+    },
+  });
+  const first = to('ada', 'a', 1, 10);
+  expect(batchOf([[{ sql: 'insert', params: [] }, first], [to('ada', 'a', 2, 20)], [to('bob', 'b', 4, 40)]])).toEqual({
+    lists: [[{ sql: 'insert', params: [] }], [], []],
+    adding: [true, true, true],
+    additions: [add('x', 'a', 'r', 3, 30), add('y', 'all', 'r', 7, 0), add('x', 'b', 'r', 4, 40)].map(without),
+  });
+  expect(made).toEqual([
+    ['ada', 3, 30],
+    ['bob', 4, 40],
+  ]);
+  expect(first.amounts).toEqual([1, 10]);
+});

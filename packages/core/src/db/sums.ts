@@ -2,7 +2,7 @@
  * Statements that only add to a row, such as the sums of usage: of a batch's many for the same row, one remains. They run after the
  * batch's lists, in the same transaction; of a list that fails they must not count, so then the batch is run once more without that list.
  */
-import type { Statement } from './commit.ts';
+import type { Addend, List, Statement } from './commit.ts';
 
 /** What a batch runs: all of its lists, or of each nothing; then the additions of all lists. */
 export interface Batch {
@@ -18,10 +18,11 @@ interface Sum {
 }
 
 /** @returns additions one for each row that is added to, in the order of their first appearance */
-export function batchOf(lists: readonly (readonly Statement[])[]): Batch {
+export function batchOf(lists: readonly List[]): Batch {
   /** By the statement's text, then by the row. */
   const sums = new Map<string, Map<string, Sum>>();
   const additions: Sum[] = [];
+  const places = new Map<string, { addend: Addend; amounts: number[] }>();
 
   function add({ sql, params }: Statement, adds: readonly number[]): void {
     const rows = sums.get(sql) ?? new Map<string, Sum>();
@@ -37,19 +38,28 @@ export function batchOf(lists: readonly (readonly Statement[])[]): Batch {
     additions.push(first);
   }
 
-  const adding = lists.map(hasAdditions);
+  function gather(addend: Addend): void {
+    const known = places.get(addend.place);
+    if (!known) places.set(addend.place, { addend, amounts: [...addend.amounts] });
+    else for (let i = 0; i < known.amounts.length; i += 1) known.amounts[i] = (known.amounts[i] ?? 0) + (addend.amounts[i] ?? 0);
+  }
+
+  const adding = lists.map((list) => list.some(onlyAdds));
   const rest = lists.map((list, i) => {
-    if (!adding[i]) return list;
-    for (const one of list) if (one.adds) add(one, one.adds);
-    return list.filter((one) => !one.adds);
+    if (!adding[i]) return list as readonly Statement[];
+    const statements: Statement[] = [];
+    for (const one of list) {
+      if ('amounts' in one) gather(one);
+      else if (one.adds) add(one, one.adds);
+      else statements.push(one);
+    }
+    return statements;
   });
+  for (const { addend, amounts } of places.values()) for (const one of addend.statements(amounts)) add(one, one.adds ?? []);
   return { lists: rest, adding, additions };
 }
 
-function hasAdditions(list: readonly Statement[]): boolean {
-  for (const one of list) if (one.adds) return true;
-  return false;
-}
+const onlyAdds = (one: Statement | Addend): boolean => 'amounts' in one || one.adds !== undefined;
 
 /** Which row it is, by all that is not added. */
 function rowOf(params: readonly unknown[], adds: readonly number[]): string {

@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import type { Result } from './commit.ts';
 import { openFile } from './native.ts';
-import { createUnpacker, packResult, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
+import { createTexts, packResults, unpackBatch, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
 
 export interface WriterOptions {
   path: string;
@@ -40,7 +40,7 @@ function openForWriting(options: WriterOptions): Database.Database {
 
 function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): void {
   const db = openForWriting(options);
-  const statements = createUnpacker(prepare);
+  const statements = createTexts(prepare);
   const [begin, commit, rollback] = [prepare('begin immediate'), prepare('commit'), prepare('rollback')];
   const [savepoint, release, undo] = [prepare('savepoint list'), prepare('release list'), prepare('rollback to list')];
 
@@ -59,13 +59,13 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   }
 
   function runList(list: readonly WireStatement[]): WireOutcome {
-    const [first] = list;
-    const several = list.length > 1 || first?.[2];
+    // A statement that fails or touches no row has changed nothing by itself.
+    const several = list.length > 1;
     if (several) savepoint.run();
     try {
-      const results = list.map((one) => packResult(runStatement(one)));
+      const results = list.map(runStatement);
       if (several) release.run();
-      return { results };
+      return packResults(results);
     } catch (error) {
       // A full disk or an I/O error may have ended the whole transaction: then none of the batch has happened.
       if (!db.inTransaction) throw error;
@@ -80,20 +80,21 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   function runBatch(batch: WireBatch): { outcomes: WireOutcome[]; undone: boolean } {
     try {
       statements.learn(batch);
+      const { lists, additions } = unpackBatch(batch);
       begin.run();
-      const outcomes = batch.lists.map(runList);
-      if (outcomes.some((outcome, i) => batch.adding[i] && 'failure' in outcome)) {
+      const outcomes = lists.map(runList);
+      if (outcomes.some((outcome, i) => batch.adding[i] && isFailure(outcome))) {
         rollback.run();
         return { outcomes, undone: true };
       }
       // A failure here is one of the disk, and undoes the whole batch.
-      for (const [text, params] of batch.additions) statements.get(text).run(params);
+      for (const [text, params] of additions) statements.get(text).run(params);
       if (options.commitDelayMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, options.commitDelayMs);
       commit.run();
       return { outcomes, undone: false };
     } catch (error) {
       if (db.inTransaction) rollback.run();
-      return { outcomes: batch.lists.map(() => ({ failure: 'storage', message: textOf(error) })), undone: false };
+      return { outcomes: batch.adding.map(() => ({ failure: 'storage', message: textOf(error) })), undone: false };
     }
   }
 
@@ -131,6 +132,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
   port.postMessage({ ready: true } satisfies WriterReply);
 }
 
+const isFailure = (outcome: WireOutcome): boolean => typeof outcome === 'object' && 'failure' in outcome;
 const unmet = new Error('A row that had to change did not.');
 
 const isConflict = (error: unknown): boolean =>

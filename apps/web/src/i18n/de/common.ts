@@ -44,7 +44,7 @@ export const common: Messages['common'] = {
     tokensShort: 'Tokens',
     plan: 'Tarif und Limits',
     planShort: 'Tarif',
-    profile: 'Profil und Sicherheit',
+    profile: 'Profil & Sicherheit',
     profileShort: 'Profil',
   },
 };

@@ -115,6 +115,7 @@ export const sentences: Readonly<Record<string, string>> = {
   'This request does not come from a page of this server.': 'Diese Anfrage kommt nicht von einer Seite dieses Servers.',
   'This server is shutting down.': 'Dieser Server wird gerade beendet. Versuche es gleich noch einmal.',
   'There is nothing here.': 'Hier gibt es nichts.',
+  'This is for the pages: sign in with a browser.': 'Das ist für die Seiten: Melde dich mit einem Browser an.',
   'The input is not valid.': 'Die Eingabe ist nicht gültig.',
   'The body is not valid JSON.': 'Die Anfrage ist kein gültiges JSON.',
   'The body is not valid JSON of the expected shape.': 'Die Anfrage ist kein gültiges JSON der erwarteten Form.',

@@ -42,7 +42,7 @@ export const common = {
     tokensShort: 'Tokens',
     plan: 'Plan and limits',
     planShort: 'Plan',
-    profile: 'Profile and security',
+    profile: 'Profile & security',
     profileShort: 'Profile',
   },
 };
