@@ -1,10 +1,12 @@
+import type { AnswerEvent } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { apply, fail, openAnswer, question, totalsOf } from './messages.ts';
 
-const start = {
-  ...{ type: 'start', conversationId: null, messageId: 'm', userMessageId: null, agent: 'developer' },
+const start: AnswerEvent = {
+  type: 'start',
+  ...{ conversationId: null, messageId: 'm', userMessageId: null, agent: 'developer' },
   ...{ provider: 'openai', model: 'gpt-4.1', keySource: 'platform', fallbackReason: 'bad_key', droppedTurns: 2 },
-} as const;
+};
 
 test('an answer becomes what its events say, also when they are told from the beginning again', () => {
   const answer = openAnswer('general');
