@@ -1,6 +1,7 @@
 /** What happens in the middle of a conversation: keys that are revoked, limits, servers and connections that break. */
 import { beforeAll, expect, test } from 'vitest';
 import { answered, answers, ask, button, type ChatStage, inference, keptIn, openChatStage, said } from './chat.ts';
+import { english, lookAt } from './look.ts';
 import { newKey, openLine, openStage, until } from './stage.ts';
 
 let chat: ChatStage;
@@ -67,6 +68,8 @@ test('a limit that is reached in the middle of a conversation is said with when 
   await page.getByRole('alert').filter({ hasText: '10 requests a minute' }).waitFor();
   await button(page, 'Try again').waitFor();
   expect(await answers(page).first().textContent()).toContain('The last one.');
+  await lookAt(page, 'chat-limit');
+  await english(page);
   await page.goto('/agents');
   await page.getByText('With Premium or Lifetime you have all six').waitFor();
   expect(await page.getByText('Premium and Lifetime', { exact: true }).count()).toBe(5);

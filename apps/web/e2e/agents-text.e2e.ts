@@ -1,7 +1,8 @@
 /** What a model writes, on the page: harmless, quick, and good to look at. */
+import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { ask, button, type ChatStage, field, lastText, openChatStage } from './chat.ts';
-import { lookAt } from './look.ts';
+import { english, lookAt, sizes } from './look.ts';
 import { until } from './stage.ts';
 
 let chat: ChatStage;
@@ -139,6 +140,16 @@ ${'const more = await fetch(address, { method: "POST", body: JSON.stringify({ a:
 `,
 ).join('\n');
 
+/** What the page's main thread has worked since it began, in ms: unlike frames, no other program on the machine adds to it. */
+async function busyOf(page: Page): Promise<() => Promise<number>> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' });
+  return async () => {
+    const { metrics } = await session.send('Performance.getMetrics');
+    return (metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN) * 1_000;
+  };
+}
+
 test('an answer of 20,000 tokens streams without the page growing slow (the figures are printed, not held)', async () => {
   const { page, complaints } = await chat.regular();
   await page.goto('/agents/developer');
@@ -163,11 +174,14 @@ test('an answer of 20,000 tokens streams without the page growing slow (the figu
   await page.evaluate(() => {
     (globalThis as unknown as { __seen: { frames: number[] } }).__seen.frames.length = 0;
   });
+  const busyMs = await busyOf(page);
+  const before = await busyMs();
   const openedAtMs = Date.now();
   standing.open();
   // Looked for seldom, since looking costs frames, too.
   await page.waitForFunction(() => document.querySelector('.answer__foot'), null, { polling: 250, timeout: 50_000 });
   const tookMs = Date.now() - openedAtMs;
+  const busy = Math.round((await busyMs()) - before);
   const { frames, firstAtMs } = await page.evaluate(
     () => (globalThis as unknown as { __seen: { frames: number[]; firstAtMs: number } }).__seen,
   );
@@ -175,7 +189,7 @@ test('an answer of 20,000 tokens streams without the page growing slow (the figu
   const at = (part: number) => (sorted[Math.floor(part * (sorted.length - 1))] ?? Number.NaN).toFixed(1);
   console.info(
     `20,000 tokens (${longAnswer.length.toLocaleString('en')} characters) in ${tookMs} ms: first text after ${firstAtMs - openedAtMs} ms; ` +
-      `${sorted.length} frames, ${at(0.5)} ms at the median, ${at(0.95)} at p95, ${at(0.99)} at p99, ${at(1)} at most`,
+      `${sorted.length} frames, ${at(0.5)} ms at the median, ${at(0.95)} at p95, ${at(0.99)} at p99, ${at(1)} at most; the page's thread was busy for ${busy} ms`,
   );
   expect(await page.locator('.answer .text h3').count()).toBe(65);
   expect(await page.locator('.answer .text .code').count()).toBe(65);
@@ -189,20 +203,38 @@ test('an answer of 20,000 tokens streams without the page growing slow (the figu
   expect(complaints()).toEqual([]);
 });
 
-test('the agents, a new chat and an answer are accessible and whole on phone and desktop, in light and dark, in German', async () => {
+test('the agents, a new chat and an answer are accessible and whole, in light and dark, in German', async () => {
   const { page, complaints } = await chat.regular();
   await page.goto('/agents');
   await page.getByRole('heading', { name: 'SEO Writer' }).waitFor();
   await lookAt(page, 'agents');
-  await page.evaluate(() => dispatchEvent(new StorageEvent('storage', { key: 'byok-language', newValue: 'en' })));
+  await english(page);
   await page.goto('/agents/developer');
   await field(page).waitFor();
   await lookAt(page, 'chat-new');
+  await english(page);
   await page.goto('/agents/developer');
-  chat.stage.provider.next({ text: markdown }, { path: /chat\/completions/ });
+  chat.answerWith(markdown);
   await ask(page, 'How do I make this faster?');
-  await page.getByRole('button', { name: 'Regenerate' }).waitFor();
+  await button(page, 'Regenerate').waitFor();
   await until(() => page.locator('.hljs-keyword').first().isVisible());
   await lookAt(page, 'chat');
+  expect(complaints()).toEqual([]);
+});
+
+test('the list of conversations on a phone and the list of models are accessible and whole, in light and dark, in German', async () => {
+  const { page, complaints } = await chat.regular({ viewport: sizes.phone });
+  await page.goto('/agents/developer');
+  chat.answerWith('An index helps.');
+  await ask(page, 'How do I find it?');
+  await button(page, 'Regenerate').waitFor();
+  await page.getByRole('button', { name: 'Conversations' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Actions for “How do I find it?”' }).click();
+  await lookAt(page, 'chat-drawer');
+  await english(page);
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: /^Model: / }).click();
+  await page.getByRole('dialog').getByRole('radio').first().waitFor();
+  await lookAt(page, 'chat-models');
   expect(complaints()).toEqual([]);
 });
