@@ -218,6 +218,11 @@ test('the agents, a new chat and an answer are accessible and whole, in light an
   await ask(page, 'How do I make this faster?');
   await button(page, 'Regenerate').waitFor();
   await until(() => page.locator('.hljs-keyword').first().isVisible());
+  await page.locator('.code__copy').click();
+  await page.getByText('Copied', { exact: true }).waitFor();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toMatch(/^export async function load.*\}\n$/s);
+  await button(page, 'Copy the answer').click();
+  await until(async () => (await page.evaluate(() => navigator.clipboard.readText())) === markdown);
   await lookAt(page, 'chat');
   expect(complaints()).toEqual([]);
 });

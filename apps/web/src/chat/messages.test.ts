@@ -48,10 +48,11 @@ test('a conversation costs what its answers cost; what is unknown is not zero', 
     estimatedCostUsd: 0.25,
   } as const;
   const unpriced = { ...known, estimatedCostUsd: null };
+  const limited = { ...openAnswer('general'), state: 'failed', keySource: 'platform' } as const;
   const refused = openAnswer('general');
   fail(refused, 'no_key', 'No key.');
   const files = [{ name: 'a', text: 'ä' }];
-  expect(totalsOf([question('general', 'Hello', files), known, unpriced, refused, openAnswer('general')])).toEqual({
+  expect(totalsOf([question('general', 'Hello', files), known, unpriced, limited, refused, openAnswer('general')])).toEqual({
     tokens: 30,
     costUsd: 0.25,
     unknown: 1,

@@ -81,6 +81,10 @@ export function fail(answer: ChatMessage, code: string, detail: string): void {
   Object.assign(answer, { state: 'failed', error: { code, detail }, isCutOff: false });
 }
 
+/** It was sent on somebody's key; one that was refused before that has cost nothing. */
+export const hasCost = ({ role, keySource, content, inputTokens, outputTokens }: ChatMessage): boolean =>
+  role === 'assistant' && keySource !== null && (content !== '' || inputTokens !== null || outputTokens !== null);
+
 export interface Totals {
   tokens: number;
   costUsd: number;
@@ -91,8 +95,9 @@ export interface Totals {
 /** What the answers that are shown have cost together. */
 export function totalsOf(messages: readonly ChatMessage[]): Totals {
   const totals = { tokens: 0, costUsd: 0, unknown: 0 };
-  for (const { role, state, keySource, inputTokens, outputTokens, estimatedCostUsd } of messages) {
-    if (role === 'user' || state === 'open' || keySource === null) continue;
+  for (const message of messages) {
+    if (message.state === 'open' || !hasCost(message)) continue;
+    const { inputTokens, outputTokens, estimatedCostUsd } = message;
     totals.tokens += (inputTokens ?? 0) + (outputTokens ?? 0);
     totals.costUsd += estimatedCostUsd ?? 0;
     if (estimatedCostUsd === null) totals.unknown += 1;
