@@ -164,6 +164,18 @@ test('however many changes there are, there is one event a second, and the last 
   expect(on.told.at(-1)).toBe('ada ended');
 });
 
+test('a clock that is set back an hour keeps nobody waiting an hour', async () => {
+  await using on = await stage();
+  await on.open('ada');
+  on.live.changed('ada');
+  await on.advance(200);
+  on.clock.advance(-3_600_000);
+  on.live.changed('ada');
+  await on.advance(2_000);
+  expect(on.told).toHaveLength(2);
+  on.leaving.abort();
+});
+
 test('what another process begins and ends is told within seconds, each once', async () => {
   await using on = await stage();
   const { db, clock } = on;

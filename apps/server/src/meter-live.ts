@@ -58,7 +58,9 @@ export function createLive({ db, clock, session, mostStreams = 1_000 }: LivePart
     if (watches.size === 0) return;
     const watch = watches.get(userId);
     if (!watch || watch.callOff) return;
-    watch.callOff = clock.after(Math.max(gatherMs, watch.toldAt + apartMs - clock.now()), () => void tell(watch));
+    // No more than the usual distance: the clock may have been set back since.
+    const waitMs = Math.min(watch.toldAt + apartMs - clock.now(), apartMs);
+    watch.callOff = clock.after(Math.max(gatherMs, waitMs), () => void tell(watch));
   }
 
   async function tell(watch: Watch): Promise<void> {

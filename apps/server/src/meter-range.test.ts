@@ -102,3 +102,15 @@ test('in every zone and at every time of a year, the earlier period ends before 
     }
   }
 });
+
+test('the last day of the calendar ends where answers can still write it', () => {
+  const query = UsageQuery.parse({ from: '9999-12-31T00:00:00Z', to: '9999-12-31T23:59:59.999Z' });
+  const { toMs } = rangeOf(query, Date.parse('2026-11-23T09:07:00Z'));
+  expect(new Date(toMs).toISOString()).toBe('9999-12-31T23:45:00.000Z');
+});
+
+test('the first day of the calendar is held against none before it that answers could not write', () => {
+  const query = UsageQuery.parse({ from: '0001-01-01T00:00:00Z', to: '0002-01-01T00:00:00Z' });
+  const { previousFromMs } = rangeOf(query, Date.parse('2026-11-23T09:07:00Z'));
+  expect(new Date(previousFromMs).toISOString()).toMatch(/^0000-/);
+});

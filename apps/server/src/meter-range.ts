@@ -45,4 +45,6 @@ function wholeDays(fromMs: number, toMs: number, timezone: string): number | nul
 }
 
 const roundDown = (ms: number): number => Math.floor(ms / bucketMs) * bucketMs;
-const roundUp = (ms: number): number => Math.ceil(ms / bucketMs) * bucketMs;
+/** After the last bucket of the year 9999, which answers could not write, nothing has been used either. */
+const roundUp = (ms: number): number => Math.min(Math.ceil(ms / bucketMs) * bucketMs, lastMs);
+const lastMs = Date.parse('9999-12-31T23:45:00Z');

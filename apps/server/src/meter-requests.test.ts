@@ -3,7 +3,7 @@ import type { Db } from '@synthstack/core/db';
 import { testDb } from '@synthstack/core/testing';
 import { expect, test } from 'vitest';
 import { testApp } from '../test/app.ts';
-import { meterOn, opening } from '../test/meter.ts';
+import { ending, meterOn, opening } from '../test/meter.ts';
 import { type Meter, requestIdOf } from './meter.ts';
 import { createRequestLists } from './meter-requests.ts';
 
@@ -229,4 +229,39 @@ test('a request in the list has the id that its answer had, its key, its token w
   await vault.remove({ userId: ada.id, byok: true, actor: ada.id }, key?.id ?? '');
   ada.token = manage;
   expect((await list()).at(-1)).toMatchObject({ token: null, keyHint: null });
+});
+
+test('a model may be called anything: what is kept of it can be looked for, and is no formula of a spreadsheet', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const long = 'x'.repeat(5_000);
+  for (const model of ['gpt\0nul', long, '=HYPERLINK("http://evil.example")']) {
+    const res = await app.fetch(ada, '/v1/chat/completions', { json: { model, messages: [{ role: 'user', content: 'hi' }] } });
+    // The provider's own word, which it has not for us to lose.
+    expect(res.status).toBe(404);
+    await res.text();
+  }
+  const list = async (query: string) => {
+    const res = await app.fetch(ada, `/api/v1/api-keys/usage/requests?from=2026-01-01T00:00:00Z&to=2030-01-01T00:00:00Z${query}`);
+    return ((await res.json()) as UsageRequests).requests.map(({ model }) => model ?? '');
+  };
+  const models = await list('');
+  expect(models).toEqual(['=HYPERLINK("http://evil.example")', 'x'.repeat(200), 'gpt\ufffdnul']);
+  for (const model of models) expect(await list(`&model=${encodeURIComponent(model)}`)).toEqual([model]);
+  const range = 'from=2026-01-01T00:00:00Z&to=2030-01-01T00:00:00Z';
+  const csv = await app.fetch(ada, `/api/v1/api-keys/usage.csv?${range}&model=${encodeURIComponent(models[0] ?? '')}`);
+  expect(await csv.text()).toContain(`,"'=HYPERLINK(""http://evil.example"")",`);
+});
+
+test('neither does a provider call a model what the database cannot hold', async () => {
+  await using db = await testDb();
+  const { meter, at } = meterOn(db);
+  at(startMs);
+  const request = opening(meter, startMs, { model: null });
+  await meter.record(request);
+  const told = ending(3, 4).usage;
+  await meter.settle(request, ending(3, 4, { usage: told && { ...told, model: `\0${'y'.repeat(1_000_000)}` } }));
+  const range = { from: new Date(startMs).toISOString(), to: new Date(startMs + 60_000).toISOString() };
+  const { requests } = await meter.requests('ada', { ...range, limit: 1 });
+  expect(requests[0]).toMatchObject({ state: 'done', model: `\ufffd${'y'.repeat(199)}` });
 });

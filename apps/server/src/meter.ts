@@ -161,6 +161,9 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
   };
 }
 
+/** A model as rows name it: what callers and providers call one may be of any length, and PostgreSQL takes no NUL. */
+export const modelNameOf = (model: string): string => model.slice(0, 200).replaceAll('\0', '\ufffd');
+
 /** The id that people see and support asks for. */
 export const requestIdOf = (id: number): string => `req_${id.toString(36)}`;
 
@@ -199,7 +202,7 @@ export type Settled = ReturnType<typeof closedOf>;
 function closedOf(request: OpenRequest, settlement: Settlement, { price, clock, boot }: Pick<MeterParts, 'price' | 'clock' | 'boot'>) {
   const { usage } = settlement;
   const tokens = usage?.tokens;
-  const model = request.model ?? usage?.model ?? null;
+  const model = request.model ?? (usage?.model == null ? null : modelNameOf(usage.model));
   const modelPrice = usage && priceOf(price, request, usage.model, model);
   return {
     id: request.id,

@@ -163,7 +163,9 @@ test('what the server could not ask about is said to be so, and the server’s r
   await dialog(page).getByRole('button', { name: 'Save Key' }).click();
   await card(page, 'OpenAI').getByText('Not checked yet').waitFor();
   for (let i = 0; i < 6; i++) {
+    const answered = page.waitForResponse((response) => response.url().includes('/trpc/keys.test'));
     await page.getByRole('button', { name: 'Test Key: OpenAI' }).click();
+    await answered;
     await card(page, 'OpenAI').locator('.card__outcome .notice:not(:has-text("Asking"))').waitFor();
   }
   await card(page, 'OpenAI').getByRole('alert').waitFor();
@@ -319,3 +321,46 @@ async function traces(page: Page, text: string): Promise<string[]> {
     return found.map(([place]) => place);
   }, text);
 }
+
+test('a key that is still being saved when its dialog is closed leaves the next dialog and what is typed there alone', async () => {
+  const { page, complaints } = await keysPage();
+  const [first, second] = [newKey('openai'), newKey('anthropic')];
+  stage.provider.key(first, 'good');
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/trpc/keys.save', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.getByRole('button', { name: 'Add key: OpenAI' }).click();
+  await dialog(page).getByRole('textbox').fill(first);
+  await dialog(page).getByRole('button', { name: 'Save Key' }).click();
+  await dialog(page).getByRole('button', { name: 'Cancel' }).click();
+  await until(async () => (await dialog(page).count()) === 0);
+  await page.getByRole('button', { name: 'Add key: Anthropic' }).click();
+  await dialog(page).getByRole('textbox').fill(second);
+  release();
+  await card(page, 'OpenAI').getByText('saved').waitFor();
+  // A dialog takes a moment to vanish.
+  await page.waitForTimeout(300);
+  expect(await dialog(page).getByRole('textbox').inputValue()).toBe(second);
+  expect(await page.content()).not.toContain(first.slice(-12));
+  expect(complaints()).toEqual([]);
+});
+
+test('a dialog whose file went with an update of the server says to reload; one that could not be reached opens at the next try', async () => {
+  const { page, context, complaints } = await keysPage();
+  const add = page.getByRole('button', { name: 'Add key: OpenAI' });
+  await page.route('**/assets/KeyDialog-*.js', (route) => route.fulfill({ status: 404 }));
+  await add.click();
+  await card(page, 'OpenAI').getByText('Reload the page and try again').waitFor();
+  await page.unroute('**/assets/KeyDialog-*.js');
+  await context.setOffline(true);
+  await add.click();
+  await card(page, 'OpenAI').getByText('The server cannot be reached').waitFor();
+  await context.setOffline(false);
+  await add.click();
+  await dialog(page).getByRole('textbox').waitFor();
+  expect(await card(page, 'OpenAI').getByText('cannot be reached').count()).toBe(0);
+  expect(complaints(/404|DISCONNECTED/)).toEqual([]);
+});

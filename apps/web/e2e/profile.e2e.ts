@@ -401,3 +401,28 @@ async function signIn(page: Page, email: string, secret = password): Promise<voi
   await page.getByLabel(/^(Password|Passwort)$/).fill(secret);
   await page.keyboard.press('Enter');
 }
+
+test('what is saved just before signing out signs nobody in again', async () => {
+  const { page, context, complaints } = await person();
+  await open(page);
+  let answered = () => {};
+  const done = new Promise<void>((resolve) => (answered = resolve));
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route('**/trpc/accounts.update', async (route) => {
+    const answer = await route.fetch();
+    await held;
+    await route.fulfill({ response: answer });
+    answered();
+  });
+  await page.getByLabel('Your name').fill('Ada Quick');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.waitForURL('**/sign-in');
+  release();
+  await done;
+  await page.getByRole('link', { name: 'Sign up' }).click();
+  await page.waitForURL('**/sign-up');
+  expect(complaints()).toEqual([]);
+  await context.close();
+});

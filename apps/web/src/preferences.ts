@@ -22,7 +22,8 @@ export const usePreferences = defineStore('preferences', () => {
   /** Rejects where the language's texts cannot be fetched. */
   async function chooseLanguage(chosen: Language): Promise<void> {
     await setLanguage(chosen);
-    write(languageKey, chosen);
+    // Not if another one has been chosen meanwhile.
+    if (language.value === chosen) write(languageKey, chosen);
   }
 
   /** The language of somebody's account is used where this browser has no choice of its own. */

@@ -32,6 +32,17 @@ export function unreachable(): Problem {
   return { code: 'unreachable', message: t('common.unreachable'), errors: {} };
 }
 
+export const isReachable = (): Promise<boolean> =>
+  fetch('/healthz', { cache: 'no-store' }).then(
+    () => true,
+    () => false,
+  );
+
+/** Why a file of the pages could not be fetched: the server cannot be reached, or has been updated and has other files now. */
+export async function missingFile(error: unknown): Promise<Problem> {
+  return isKnown(error) || (await isReachable()) ? problemOf(error) : unreachable();
+}
+
 /** The server's complaint about one field, if that is what it complained about. */
 export function fieldError(problem: Problem | null, field: string): string | undefined {
   return problem?.errors[field]?.[0];

@@ -92,5 +92,6 @@ export function signInFrom(fullPath: string) {
 
 /** Where somebody was before signing in. Only paths of this page: the address may come from a stranger's link. */
 export function backFrom(back: unknown): string {
-  return typeof back === 'string' && /^\/(?![/\\])/.test(back) ? back : home;
+  // No control characters: browsers leave some of them out, and `/\t/evil.example` would be another server's.
+  return typeof back === 'string' && /^\/(?![/\\])\P{Cc}*$/u.test(back) ? back : home;
 }

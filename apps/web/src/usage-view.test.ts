@@ -31,6 +31,8 @@ test.each([
   { range: 'custom', from: '2026-02-31', to: '2026-03-02' },
   { range: 'custom', from: '2026-10-02', to: '2026-10-01' },
   { range: 'custom', from: '2024-10-02', to: '2026-10-01' },
+  { model: 'x'.repeat(513) },
+  { model: 'a\0' },
   { provider: 'nobody', key: ['user'], outcome: 'x', show: 'y', by: 'z', model: null },
 ])('%j in an address counts as not said', (query) => {
   expect(viewOf(query)).toEqual(usual);

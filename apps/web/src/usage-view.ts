@@ -47,7 +47,7 @@ export function viewOf(query: Query): UsageView {
     days: range === 'custom' ? days : null,
     filters: {
       ...named('provider', oneOf(providerIds, query.provider)),
-      ...named('model', typeof query.model === 'string' ? query.model : undefined),
+      ...named('model', isModel(query.model) ? query.model : undefined),
       ...named('keySource', oneOf(keySources, query.key)),
     },
     outcome: oneOf(outcomes, query.outcome) ?? null,
@@ -143,6 +143,9 @@ function isDay(text: unknown): text is string {
   // Some engines take 31 February for 3 March.
   return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(text);
 }
+
+/** What the server takes for the name of one. */
+const isModel = (text: unknown): text is string => typeof text === 'string' && text.length <= 512 && !text.includes('\0');
 
 const oneOf = <T extends string>(choices: readonly T[], value: unknown): T | undefined => choices.find((choice) => choice === value);
 /** A field only where there is a value for it. */

@@ -4,7 +4,7 @@
  */
 import { AppError, type FallbackReason, type KeySource } from '@synthstack/core';
 import type { Limits, Place } from '../limits.ts';
-import { type Meter, type OpenRequest, requestIdOf, type Settlement, startOf } from '../meter.ts';
+import { type Meter, modelNameOf, type OpenRequest, requestIdOf, type Settlement, startOf } from '../meter.ts';
 import type { Recording } from '../meter-openings.ts';
 import type { Log } from '../ports/log.ts';
 import type { Route, Usage } from '../providers/provider.ts';
@@ -194,7 +194,7 @@ function openRow({ id, caller, provider, route, json }: AiRequest): OpenRequest 
     tokenId: caller.tokenId,
     provider: provider.id,
     route: route.path,
-    model: typeof json?.model === 'string' ? json.model.slice(0, 200) : null,
+    model: typeof json?.model === 'string' ? modelNameOf(json.model) : null,
     streamed: json?.stream === true,
     firstKeyId: null,
     keyId: null,

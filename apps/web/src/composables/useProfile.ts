@@ -9,7 +9,9 @@ export function useProfile() {
   let last: Promise<unknown> = Promise.resolve();
 
   async function send(changes: UpdateMe): Promise<void> {
-    session.become(await api.accounts.update.mutate(changes));
+    const me = await api.accounts.update.mutate(changes);
+    // Whoever has signed out meanwhile is not signed in again by it.
+    if (session.me?.id === me.id) session.become(me);
     tellOtherTabs('session');
   }
 

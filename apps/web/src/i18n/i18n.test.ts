@@ -1,6 +1,6 @@
 import { beforeAll, expect, test, vi } from 'vitest';
-import { formatCount, formatUsd } from '../format.ts';
-import { fromServer, list, plural, preferredLanguage, setLanguage, t } from './i18n.ts';
+import { formatCount, formatDateTime, formatUsd } from '../format.ts';
+import { fromServer, list, plural, preferredLanguage, setLanguage, setTimeZone, t, timeZone } from './i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
 beforeAll(() => setLanguage('de'));
@@ -33,3 +33,44 @@ test.each([
 ])('a browser that asks for %j gets %s', (tags, expected) => {
   expect(preferredLanguage(tags)).toBe(expected);
 });
+
+test('a browser that names languages as no standard does has numbers and dates all the same', async () => {
+  vi.stubGlobal('navigator', { languages: ['en-US@posix', 'en_GB', 'en-AU'] });
+  vi.resetModules();
+  const fresh = await import('./i18n.ts');
+  expect(fresh.formatLocale.value).toBe('en-AU');
+  expect(fresh.plural('usage.unpriced', 1200)).toBe('1,200 requests of unknown price');
+  vi.unstubAllGlobals();
+  vi.stubGlobal('document', { documentElement: {} });
+});
+
+test('a time zone that this browser does not know yet leaves its own', () => {
+  const own = timeZone.value;
+  setTimeZone('America/Not_Yet_Named');
+  expect(timeZone.value).toBe(own);
+  expect(formatDateTime('2026-11-23T12:00:00Z')).toContain('2026');
+  setTimeZone(null);
+});
+
+test('of two choices of a language the later one holds, however long the texts of the first take', async () => {
+  vi.resetModules();
+  const fresh = await import('./i18n.ts');
+  const first = fresh.setLanguage('de');
+  await fresh.setLanguage('en');
+  await first;
+  expect(fresh.language.value).toBe('en');
+});
+
+test.each(['Etc/Unknown', '+03:00', undefined])(
+  'a browser that takes its time zone for %s has UTC, which the server knows',
+  async (zone) => {
+    const real = Intl.DateTimeFormat.prototype.resolvedOptions;
+    const told = vi.spyOn(Intl.DateTimeFormat.prototype, 'resolvedOptions').mockImplementation(function (this: Intl.DateTimeFormat) {
+      return { ...real.call(this), timeZone: zone as string };
+    });
+    vi.resetModules();
+    const fresh = await import('./i18n.ts');
+    told.mockRestore();
+    expect(fresh.timeZone.value).toBe('UTC');
+  },
+);

@@ -78,20 +78,29 @@ function patternOf(template: string): RegExp {
 export const language = computed(() => i18n.global.locale.value as Language);
 
 /** How numbers and dates are written: as in the person's own country where the browser knows it to speak the language. */
-export const formatLocale = computed(() => navigator.languages.find((tag) => isOf(tag, language.value)) ?? language.value);
+export const formatLocale = computed(
+  () => navigator.languages.find((tag) => isOf(tag, language.value) && isUsable(() => new Intl.NumberFormat(tag))) ?? language.value,
+);
 
-const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+/** A computer without a zone has one that nobody knows, and the server knows zones by their names alone. */
+const ownZone = knownZone(Intl.DateTimeFormat().resolvedOptions().timeZone) ?? 'UTC';
 const chosenZone = ref<string | null>(null);
 /** The IANA zone in which times are shown and days begin: the one in the person's profile, else the browser's. */
 export const timeZone = computed(() => chosenZone.value ?? ownZone);
 
-/** @param zone  null: the browser's */
+/** @param zone  null: the browser's, which also stands in for one that this browser does not know: zones are renamed, and browsers grow old */
 export function setTimeZone(zone: string | null): void {
-  chosenZone.value = zone;
+  chosenZone.value = knownZone(zone);
 }
 
-/** Rejects where the language's texts cannot be fetched; everything then stays as it was. */
+let lastChosen: Language = 'en';
+
+/**
+ * Rejects where the language's texts cannot be fetched; everything then stays as it was. So it does where another one has been chosen
+ * meanwhile.
+ */
 export async function setLanguage(chosen: Language): Promise<void> {
+  lastChosen = chosen;
   if (chosen !== 'en' && !sentencesOf.has(chosen)) {
     const { messages, sentences } = await loaders[chosen]();
     i18n.global.setLocaleMessage(chosen, messages);
@@ -100,6 +109,7 @@ export async function setLanguage(chosen: Language): Promise<void> {
       Object.entries(sentences).map(([template, text]) => [patternOf(template), text]),
     );
   }
+  if (lastChosen !== chosen) return;
   i18n.global.locale.value = chosen;
   document.documentElement.lang = chosen;
 }
@@ -114,5 +124,18 @@ export function preferredLanguage(tags: readonly string[] = navigator.languages)
 }
 
 export const isLanguage = (value: unknown): value is Language => typeof value === 'string' && Object.hasOwn(languages, value);
+
+function knownZone(zone: string | null | undefined): string | null {
+  return zone && !/^[+-]/.test(zone) && isUsable(() => new Intl.DateTimeFormat('en', { timeZone: zone })) ? zone : null;
+}
+
+/** Of some names the browser knows only that they are none, and throws. */
+function isUsable(make: () => unknown): boolean {
+  try {
+    return Boolean(make());
+  } catch {
+    return false;
+  }
+}
 
 const isOf = (tag: string, language: string): boolean => tag.toLowerCase().split('-')[0] === language;

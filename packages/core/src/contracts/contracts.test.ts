@@ -322,3 +322,23 @@ test('every input and view can be described for OpenAPI', () => {
   }
   expect(z.toJSONSchema(ProviderId)).toMatchObject({ enum: ['openai', 'anthropic'] });
 });
+
+test.each(['a\0', '\0'])('a model %j is refused, which not every database could look for', (model) => {
+  const range = { from: '2026-11-01T00:00:00Z', to: '2026-12-01T00:00:00Z' };
+  for (const schema of [UsageQuery, UsageExport, UsageRequestsQuery])
+    expect(refusals(schema, { ...range, model })).toEqual({ model: ['model: no NUL inside.'] });
+});
+
+test.each([
+  ['from', '0000-12-31T23:59:59Z', '0001-01-31T00:00:00Z'],
+  ['from', '0001-01-01T00:00:00+14:00', '0001-01-31T00:00:00Z'],
+  ['to', '9999-12-01T00:00:00Z', '9999-12-31T23:59:59-14:00'],
+])('%s outside the years 1 to 9999 is refused: answers could not write it', (field, from, to) => {
+  for (const schema of [UsageQuery, UsageExport, UsageRequestsQuery])
+    expect(refusals(schema, { from, to })).toEqual({ [field]: ['Name an instant of the years 1 to 9999.'] });
+});
+
+test('the first and the last instant that others write are a range of the list and of the export', () => {
+  const range = { from: '0001-01-01T00:00:00Z', to: '9999-12-31T23:59:59.999Z' };
+  for (const schema of [UsageExport, UsageRequestsQuery]) expect(refusals(schema, range)).toBeUndefined();
+});

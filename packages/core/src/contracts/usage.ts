@@ -7,10 +7,15 @@ const count = z.int();
 
 export const Timezone = z.string().max(64).refine(isTimezone, 'Name an IANA time zone, such as Europe/Berlin.');
 
-const instants = {
-  from: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-11-01T00:00:00Z.' }),
-  to: z.iso.datetime({ offset: true, error: 'Give an ISO 8601 instant such as 2026-12-01T00:00:00Z.' }),
-};
+const [firstMs, lastMs] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
+/** Others could not be told again: an answer's years have four digits. */
+const isTellable = (instant: string): boolean => Date.parse(instant) >= firstMs && Date.parse(instant) <= lastMs;
+const instantLike = (example: string) =>
+  z.iso
+    .datetime({ offset: true, error: `Give an ISO 8601 instant such as ${example}.`, abort: true })
+    .refine(isTellable, 'Name an instant of the years 1 to 9999.');
+
+const instants = { from: instantLike('2026-11-01T00:00:00Z'), to: instantLike('2026-12-01T00:00:00Z') };
 
 /** Which requests count; what is left out does not narrow. */
 const filters = {
@@ -18,6 +23,8 @@ const filters = {
   model: z
     .string('model: a text.')
     .max(512, 'model: at most 512 characters.')
+    // PostgreSQL takes none.
+    .refine((model) => !model.includes('\0'), 'model: no NUL inside.')
     .optional()
     .describe("As byModel names it; an empty text: the requests whose model is unknown (byModel's null)."),
   keySource: z.enum(keySources, 'keySource: user or platform.').optional(),

@@ -106,6 +106,7 @@ export const sentences: Readonly<Record<string, string>> = {
 
   // Usage
   'Give an ISO 8601 instant such as {example}.': 'Gib einen Zeitpunkt nach ISO 8601 an, zum Beispiel {example}.',
+  'Name an instant of the years 1 to 9999.': 'Nenne einen Zeitpunkt der Jahre 1 bis 9999.',
   'It must be after from.': 'Das Ende muss nach dem Anfang liegen.',
   'The range is at most {n} days.': 'Der Zeitraum ist höchstens {n} Tage lang.',
   'By hour, the range is at most {n} days.': 'Nach Stunden ist der Zeitraum höchstens {n} Tage lang.',
