@@ -48,6 +48,13 @@ async function lookInGerman(page: Page, name: string): Promise<void> {
   expect(await stickingOut(page), `${name} in German`).toEqual([]);
 }
 
+/** After a look, for what comes next in the same page. */
+export async function english(page: Page): Promise<void> {
+  await page.evaluate(() => dispatchEvent(new StorageEvent('storage', { key: 'byok-language', newValue: 'en' })));
+  await page.waitForFunction(() => document.documentElement.lang === 'en');
+  await page.setViewportSize(sizes.desktop);
+}
+
 /** What is wider than the place that it has. */
 async function stickingOut(page: Page): Promise<string[]> {
   return page.evaluate(() => {

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createProxy, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -24,6 +24,8 @@ export interface Stage extends AsyncDisposable {
   console(): string;
   /** A subcommand of the program, on the same data. */
   byok(args: string[], stdin?: string): Promise<string>;
+  /** Kills the server, and starts another on the same data and address. `whileDown` is done in between. */
+  restart(whileDown?: () => Promise<void>): Promise<void>;
   /** A browser of its own, as far as cookies and storage go, with its first page. */
   visitor(options?: BrowserContextOptions): Promise<Visitor>;
   /** The same, signed in as a new user. */
@@ -41,11 +43,12 @@ export interface Visitor {
   complaints(provoked?: RegExp): string[];
 }
 
-export async function openStage(env: Record<string, string> = {}): Promise<Stage> {
+/** @param line  of which connection the pages come; none: straight from the server */
+export async function openStage(env: Record<string, string> = {}, line?: Line): Promise<Stage> {
   const provider = await startProvider();
   const folder = await mkdtemp(join(tmpdir(), 'byok-e2e-'));
-  const port = await freePort();
-  const origin = `http://127.0.0.1:${port}`;
+  const port = line?.to ?? (await freePort());
+  const origin = line?.origin ?? `http://127.0.0.1:${port}`;
   const environment = {
     PATH: process.env.PATH ?? '',
     DATA_DIR: folder,
@@ -62,10 +65,16 @@ export async function openStage(env: Record<string, string> = {}): Promise<Stage
   };
   // In a folder of its own, so that no .env of the developer is read.
   const start = (args: string[]) => spawn(process.execPath, [main, ...args], { cwd: folder, env: environment });
-  const server = start(['serve']);
   let written = '';
-  for (const stream of [server.stdout, server.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
-  const exited = once(server, 'exit');
+  let server = serve();
+  let exited = once(server, 'exit');
+
+  function serve() {
+    const child = start(['serve']);
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
+    return child;
+  }
+
   const setUpLink = await until(() => {
     if (server.exitCode !== null) throw new Error(`The server ended:\n${written}`);
     return /https?:\/\/\S+\/setup\?token=\S+/.exec(written)?.[0];
@@ -95,6 +104,19 @@ export async function openStage(env: Record<string, string> = {}): Promise<Stage
     provider,
     console: () => written,
     byok,
+    async restart(whileDown) {
+      server.kill('SIGKILL');
+      await exited;
+      await whileDown?.();
+      server = serve();
+      exited = once(server, 'exit');
+      await until(() =>
+        fetch(`${origin}/readyz`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      );
+    },
     visitor,
     async user(tier, options) {
       const email = `user${++users}@example.com`;
@@ -166,6 +188,49 @@ export async function until<T>(look: () => T | undefined | false | Promise<T | u
     if (Date.now() > endMs) throw new Error(`It did not come about within ${timeoutMs} ms: ${look}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
+}
+
+/** A connection to a server that is still to start, which can be cut. */
+export interface Line extends AsyncDisposable {
+  origin: string;
+  /** The port at which the server has to listen. */
+  to: number;
+  /** All that is connected breaks off; what comes next gets through again. */
+  cut(): void;
+}
+
+export async function openLine(): Promise<Line> {
+  const to = await freePort();
+  const ends = new Set<Socket>();
+  const proxy = createProxy((near) => {
+    const far = connect(to, '127.0.0.1');
+    for (const [end, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      ends.add(end);
+      end.on('error', () => other.destroy());
+      end.on('close', () => {
+        ends.delete(end);
+        other.destroy();
+      });
+    }
+    near.pipe(far).pipe(near);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const cut = () => {
+    for (const end of ends) end.resetAndDestroy();
+  };
+  return {
+    origin: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    to,
+    cut,
+    async [Symbol.asyncDispose]() {
+      proxy.close();
+      cut();
+      await once(proxy, 'close');
+    },
+  };
 }
 
 async function freePort(): Promise<number> {

@@ -9,6 +9,9 @@ export function tellOtherTabs(news: TabNews): void {
   channel.postMessage(news);
 }
 
-export function onOtherTabs(listener: (news: TabNews) => void): void {
-  channel.addEventListener('message', (event: MessageEvent<TabNews>) => listener(event.data));
+/** @returns ends it */
+export function onOtherTabs(listener: (news: TabNews) => void): () => void {
+  const hear = (event: MessageEvent<TabNews>) => listener(event.data);
+  channel.addEventListener('message', hear);
+  return () => channel.removeEventListener('message', hear);
 }

@@ -10,11 +10,16 @@ declare module 'vue-router' {
     title: TextKey;
     /** user: signed in, else the sign-in page comes first · guest: nobody signed in · anyone. */
     for: 'user' | 'guest' | 'anyone';
+    /** The part of the product that it belongs to; none: the page stands alone. */
+    frame?: 'settings' | 'agents';
   }
 }
 
 export const home = '/settings/api-keys';
+export const agentsHome = '/agents';
 export const signInPath = '/sign-in';
+
+const chatPage = () => import('./pages/ChatPage.vue');
 
 const routes: RouteRecordRaw[] = [
   { path: '/', redirect: home },
@@ -22,11 +27,37 @@ const routes: RouteRecordRaw[] = [
   { path: '/setup', component: () => import('./pages/SetUpPage.vue'), meta: { title: 'account.setUp.shortTitle', for: 'anyone' } },
   { path: signInPath, component: () => import('./pages/SignInPage.vue'), meta: { title: 'account.signIn.title', for: 'guest' } },
   { path: '/sign-up', component: () => import('./pages/SignUpPage.vue'), meta: { title: 'account.signUp.title', for: 'guest' } },
-  { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'common.nav.keys', for: 'user' } },
-  { path: '/settings/api-keys/usage', component: () => import('./pages/UsagePage.vue'), meta: { title: 'common.nav.usage', for: 'user' } },
-  { path: '/settings/tokens', component: () => import('./pages/TokensPage.vue'), meta: { title: 'common.nav.tokens', for: 'user' } },
-  { path: '/settings/plan', component: () => import('./pages/PlanPage.vue'), meta: { title: 'common.nav.plan', for: 'user' } },
-  { path: '/settings/profile', component: () => import('./pages/ProfilePage.vue'), meta: { title: 'profile.title', for: 'user' } },
+  { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'common.nav.keys', for: 'user', frame: 'settings' } },
+  {
+    path: '/settings/api-keys/usage',
+    component: () => import('./pages/UsagePage.vue'),
+    meta: { title: 'common.nav.usage', for: 'user', frame: 'settings' },
+  },
+  {
+    path: '/settings/tokens',
+    component: () => import('./pages/TokensPage.vue'),
+    meta: { title: 'common.nav.tokens', for: 'user', frame: 'settings' },
+  },
+  {
+    path: '/settings/plan',
+    component: () => import('./pages/PlanPage.vue'),
+    meta: { title: 'common.nav.plan', for: 'user', frame: 'settings' },
+  },
+  {
+    path: '/settings/profile',
+    component: () => import('./pages/ProfilePage.vue'),
+    meta: { title: 'profile.title', for: 'user', frame: 'settings' },
+  },
+  {
+    path: agentsHome,
+    component: () => import('./components/AgentsFrame.vue'),
+    meta: { title: 'agents.title', for: 'user', frame: 'agents' },
+    children: [
+      { path: '', component: () => import('./pages/AgentsPage.vue') },
+      { path: ':slug', component: chatPage, meta: { title: 'chat.title', for: 'user' } },
+      { path: '/chat/:id', component: chatPage, meta: { title: 'chat.title', for: 'user' } },
+    ],
+  },
   { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'common.lost.title', for: 'anyone' } },
 ];
 

@@ -26,9 +26,18 @@ const sources = [
     'api/usage.ts',
     'api/tokens.ts',
   ],
+  ...[
+    'agents.ts',
+    'agents-answers.ts',
+    'agents-failure.ts',
+    'agents-roster.ts',
+    'agents-voice.ts',
+    'agents-catalog.ts',
+    'conversations.ts',
+  ],
   ...['providers/catalog.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
+const contracts = ['accounts', 'agents', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [
@@ -36,6 +45,9 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
+  // Of agents: what administrators and programs are told, and prompts
+  /^(There is an agent of that slug|Somebody has changed this agent|A slug: |Letters, digits, dots, colons|Say something here|A prompt is text)/,
+  /^(Only without conversationId|Only in a conversation|Not with regenerates|At most 8 questions|From 0 to 2|This is for the pages)/,
 ];
 
 /** The texts in a file that read as sentences, with `Xyz` for whatever is put into them. */
@@ -58,6 +70,19 @@ test('every sentence that the server may show on a page is there in German', () 
   const found = [...sources, ...contracts].flatMap(sentencesIn);
   expect(found.length).toBeGreaterThan(40);
   expect([...new Set(found)].filter((sentence) => fromServer(sentence) === sentence)).toEqual([]);
+});
+
+/** Put together from several parts by the relay, the limits and the sender: as they come out. */
+test.each([
+  "Your tier (community) allows 10 requests a minute on the platform's key. Wait 42 s, or change to Premium and add your own key: own keys have no such limit.",
+  "Your tier (premium) allows 10,000 requests a day on the platform's key. Wait until midnight UTC, or add your own key in Settings > API Keys: own keys have no such limit.",
+  'There is no platform key of OpenAI for this request, and you have no OpenAI key. Add yours in Settings > API Keys.',
+  'Your OpenAI key cannot be used: it is switched off. Switch it on (Settings > API Keys).',
+  "The platform's OpenAI key does not work at the moment; the administrators have been told. Try again later, or add your own key in Settings > API Keys.",
+  'OpenAI refused this request: The model `x` does not exist.',
+  'The connection to OpenAI failed. Please try again in a moment.',
+])('what a chat may show of other parts of the server is there in German: %s', (sentence) => {
+  expect(fromServer(sentence)).not.toBe(sentence);
 });
 
 test('every verdict on a key is there in German, with the name and the address in it', () => {

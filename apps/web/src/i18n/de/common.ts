@@ -30,6 +30,8 @@ export const common: Messages['common'] = {
   theme: 'Darstellung',
   themes: { system: 'Wie das System', light: 'Hell', dark: 'Dunkel' },
   settings: 'Einstellungen',
+  agents: 'Agenten',
+  parts: 'Bereiche',
   signOut: 'Abmelden',
   signedInAs: 'Angemeldet als',
   lost: { title: 'Seite nicht gefunden', lead: 'Unter dieser Adresse gibt es nichts.', home: 'Zu deinen API-Schlüsseln' },

@@ -1,6 +1,10 @@
 /** German: people are addressed as "du", buttons are infinitives. */
 import type { Translation } from '../i18n.ts';
 import { account } from './account.ts';
+import { agents } from './agents.ts';
+import { answers } from './answers.ts';
+import { catalog } from './catalog.ts';
+import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
 import { plan } from './plan.ts';
@@ -9,4 +13,7 @@ import { sentences } from './server.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const de: Translation = { messages: { account, common, keys, plan, profile, tokens, usage }, sentences };
+export const de: Translation = {
+  messages: { account, agents, chat, common, keys, plan, profile, tokens, usage },
+  sentences: { ...sentences, ...answers, ...catalog },
+};

@@ -28,6 +28,8 @@ export const common = {
   theme: 'Appearance',
   themes: { system: 'Same as system', light: 'Light', dark: 'Dark' },
   settings: 'Settings',
+  agents: 'Agents',
+  parts: 'Parts of this page',
   signOut: 'Sign out',
   signedInAs: 'Signed in as',
   lost: { title: 'Page not found', lead: 'There is nothing at this address.', home: 'Go to your API keys' },

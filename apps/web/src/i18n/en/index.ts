@@ -1,5 +1,7 @@
 /** English. Each file holds the texts of one part of the pages; `de/` has the same files, and the compiler compares them. */
 import { account } from './account.ts';
+import { agents } from './agents.ts';
+import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
 import { plan } from './plan.ts';
@@ -7,4 +9,4 @@ import { profile } from './profile.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const en = { account, common, keys, plan, profile, tokens, usage };
+export const en = { account, agents, chat, common, keys, plan, profile, tokens, usage };

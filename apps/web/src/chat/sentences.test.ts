@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { completeSentences } from './sentences.ts';
+
+/** What is said while a text comes in pieces of that length. */
+function saidOf(text: string, step: number): string[] {
+  const all: string[] = [];
+  let until = 0;
+  for (let end = step; ; end += step) {
+    const isOver = end >= text.length;
+    const found = completeSentences(text.slice(0, end), until, isOver);
+    all.push(...found.said);
+    until = found.until;
+    if (isOver) return all;
+  }
+}
+
+test('an answer is said sentence by sentence, without the signs of Markdown, and without code', () => {
+  const text = `## Steps
+
+First **measure**. Then read [the guide](https://example.com/guide)! Is \`that\` all?
+
+- one point
+- another *point*
+
+\`\`\`ts
+const a = 1. + 2;
+// not said.
+\`\`\`
+
+At the end: done`;
+  const expected = ['Steps', 'First measure.', 'Then read the guide!', 'Is that all?', 'one point', 'another point', 'At the end:', 'done'];
+  for (const step of [1, 7, 1_000]) expect(saidOf(text, step), `in pieces of ${step}`).toEqual(expected);
+});
+
+test('nothing is said twice, and no piece of a word', () => {
+  expect(completeSentences('One. Two wor', 0, false)).toEqual({ said: ['One.'], until: 5 });
+  expect(completeSentences('One. Two words. ', 5, false)).toEqual({ said: ['Two words.'], until: 16 });
+  expect(completeSentences('One.', 0, false)).toEqual({ said: [], until: 0 });
+  expect(completeSentences('', 0, true)).toEqual({ said: [], until: 0 });
+});
