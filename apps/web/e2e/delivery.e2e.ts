@@ -47,8 +47,9 @@ test('files with a hash in their name are kept for a year and come compressed; t
     expect(file).toMatch(/-[\w-]{8}\.(js|css)$/);
     const answer = await fetch(`${stage.origin}${file}`, { headers: { 'accept-encoding': 'br' } });
     expect(answer.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
-    expect(answer.headers.get('content-encoding')).toBe('br');
-    await answer.arrayBuffer();
+    // The smallest would gain nothing.
+    const { byteLength } = await answer.arrayBuffer();
+    if (byteLength > 1_000) expect(answer.headers.get('content-encoding'), file).toBe('br');
   }
 });
 
