@@ -375,6 +375,8 @@ test('what is wrong is said in German to who reads German', async () => {
   await page.getByLabel('Neues Passwort', { exact: true }).fill(newPassword);
   await page.keyboard.press('Enter');
   await page.getByText('Das jetzige Passwort ist falsch.').waitFor();
+  // The sentence fades in, and is too faint until then.
+  await settled(page);
   expect(await violations(page)).toEqual([]);
   expect(complaints(/status of 400/)).toEqual([]);
   await context.close();
