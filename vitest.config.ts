@@ -2,8 +2,10 @@ import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
 const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
-/** What uses the database stage runs on both engines, without anybody having to remember it. */
-const onBothEngines = files.filter((file) => /\btest(Db|App)\b/.test(readFileSync(file, 'utf8')));
+/** Sockets, bodies and SDKs, where the engine behind them makes no difference and the time does. */
+const onOneEngine = /(http-connections|gateway-bodies|gateway-sdk)\.test\.ts$/;
+/** All else that uses the database stage runs on both engines, without anybody having to remember it. */
+const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App)\b/.test(readFileSync(file, 'utf8')));
 
 const shared = { isolate: false, testTimeout: 30_000, hookTimeout: 30_000 };
 
