@@ -2,13 +2,9 @@
  * How conversations lie at rest: each has a data key of its own, which the keyring seals for its owner and its id; title and messages lie
  * under that data key. So a rotation of the master key wraps one row a conversation anew, whatever its length.
  */
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { AppError } from '@synthstack/core';
-import type { Keyring, Sealed } from '@synthstack/core/keyring';
-
-const algorithm = 'aes-256-gcm';
-const nonceLength = 12;
-const tagLength = 16;
+import { type Keyring, nonceLength, openGcm, type Sealed, sealGcm } from '@synthstack/core/keyring';
 
 /** Seals and opens the texts of one conversation. */
 export interface DataKey {
@@ -37,7 +33,7 @@ export function openDataKey(keyring: Keyring, { userId, id }: Owned, sealed: Sea
 
 /** Wipes `bytes`. */
 function dataKey(bytes: Buffer, conversationId: string): DataKey {
-  const key: KeyObject = createSecretKey(bytes);
+  const key = createSecretKey(bytes);
   bytes.fill(0);
   // Both are of a fixed alphabet without the line end between them.
   const boundTo = (place: string) => Buffer.from(`byok/v1/conversation\n${conversationId}\n${place}`);
@@ -45,23 +41,13 @@ function dataKey(bytes: Buffer, conversationId: string): DataKey {
   return {
     seal(place, text) {
       const nonce = randomBytes(nonceLength);
-      const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagLength });
-      cipher.setAAD(boundTo(place));
-      return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+      return Buffer.concat([nonce, sealGcm({ key, nonce, boundTo: boundTo(place) }, text)]);
     },
 
     open(place, sealed) {
-      const tagAt = sealed.length - tagLength;
-      if (tagAt < nonceLength) throw unreadable();
-      const decipher = createDecipheriv(algorithm, key, sealed.subarray(0, nonceLength), { authTagLength: tagLength });
-      decipher.setAAD(boundTo(place));
-      decipher.setAuthTag(sealed.subarray(tagAt));
-      const plaintext = decipher.update(sealed.subarray(nonceLength, tagAt));
-      try {
-        decipher.final();
-      } catch {
-        throw unreadable();
-      }
+      const nonce = sealed.subarray(0, nonceLength);
+      const plaintext = openGcm({ key, nonce, boundTo: boundTo(place) }, sealed.subarray(nonceLength));
+      if (!plaintext) throw unreadable();
       return plaintext.toString('utf8');
     },
   };

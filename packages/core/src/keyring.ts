@@ -1,5 +1,8 @@
-import { createCipheriv, createDecipheriv, createSecretKey, hash, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import { createSecretKey, hash, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
 import { AppError } from './errors.ts';
+import { nonceLength, openGcm, sealGcm, tagLength } from './gcm.ts';
+
+export { nonceLength, openGcm, sealGcm } from './gcm.ts';
 
 /** One subkey a purpose, so that what was sealed for one can never be opened as another. */
 export type Purpose = 'provider-key' | 'platform-key' | 'conversation' | 'totp' | 'canary';
@@ -40,10 +43,6 @@ export interface KeyringParts {
   randomNonce?: () => Buffer;
 }
 
-const algorithm = 'aes-256-gcm';
-const nonceLength = 12;
-const tagLength = 16;
-
 /** What a stranger reads; the same for every reason, so that it tells nothing about the row. */
 const unreadableSentences = {
   'provider-key': 'The stored key cannot be opened with the master key of this server. Enter it again in Settings.',
@@ -67,29 +66,18 @@ export function createKeyring({ current, previous = [], randomNonce = () => rand
       const { key, binding } = sealing.subkeys[purpose];
       const nonce = randomNonce();
       if (nonce.length !== nonceLength) throw new AppError('internal', 'A nonce must be 12 bytes.');
-      const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: tagLength });
-      cipher.setAAD(associatedData(binding, context));
-      const ciphertext = typeof plaintext === 'string' ? cipher.update(plaintext, 'utf8') : cipher.update(plaintext);
-      return { masterKeyId: sealing.id, nonce, encryptedBlob: Buffer.concat([ciphertext, cipher.final(), cipher.getAuthTag()]) };
+      const boundTo = associatedData(binding, context);
+      return { masterKeyId: sealing.id, nonce, encryptedBlob: sealGcm({ key, nonce, boundTo }, plaintext) };
     },
 
     open(purpose, context, { masterKeyId, nonce, encryptedBlob }) {
       const masterKey = masterKeys.get(masterKeyId);
       if (!masterKey) throw unreadable(purpose, `the master key ${nameOf(masterKeyId)} is not here`);
       if (nonce.length !== nonceLength) throw unreadable(purpose, `the nonce has ${nonce.length} bytes`);
-      const tagAt = encryptedBlob.length - tagLength;
-      if (tagAt < 0) throw unreadable(purpose, `the blob has ${encryptedBlob.length} bytes`);
+      if (encryptedBlob.length < tagLength) throw unreadable(purpose, `the blob has ${encryptedBlob.length} bytes`);
       const { key, binding } = masterKey.subkeys[purpose];
-      const decipher = createDecipheriv(algorithm, key, nonce, { authTagLength: tagLength });
-      decipher.setAAD(associatedData(binding, context));
-      decipher.setAuthTag(encryptedBlob.subarray(tagAt));
-      const plaintext = decipher.update(encryptedBlob.subarray(0, tagAt));
-      try {
-        decipher.final(); // verifies the tag; in this mode it adds no bytes
-      } catch {
-        plaintext.fill(0);
-        throw unreadable(purpose, `it is not what ${nameOf(masterKeyId)} sealed for this place`);
-      }
+      const plaintext = openGcm({ key, nonce, boundTo: associatedData(binding, context) }, encryptedBlob);
+      if (!plaintext) throw unreadable(purpose, `it is not what ${nameOf(masterKeyId)} sealed for this place`);
       return plaintext;
     },
 
