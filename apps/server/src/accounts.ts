@@ -2,7 +2,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { AppError, type Me, type SetUp, type TierName, type UpdateMe } from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
-import { and, asc, eq, notExists, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, notExists, sql } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Auth } from './auth.ts';
 import type { EffectivePlan, Plans } from './plans.ts';
@@ -89,6 +89,16 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
       const [row] = await db.orm.select(columns).from(user).where(eq(user.email, email.trim().toLowerCase()));
       if (!row) throw noSuchAccount();
       return toMe(row);
+    },
+
+    /** What people are called, by their ids; who is gone has no name. */
+    async namesOf(userIds: readonly string[]): Promise<ReadonlyMap<string, string>> {
+      if (userIds.length === 0) return new Map();
+      const rows = await db.orm
+        .select({ id, name })
+        .from(user)
+        .where(inArray(user.id, [...userIds]));
+      return new Map(rows.map((row) => [row.id, row.name]));
     },
 
     /** Everyone, oldest first. */

@@ -1,4 +1,5 @@
-import type { AdminAgent } from '@synthstack/core';
+import type { AdminAgent, AgentVersions } from '@synthstack/core';
+import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { testApp } from '../test/app.ts';
 import { call, say } from '../test/chat.ts';
@@ -43,17 +44,16 @@ test('an administrator changes an agent: it answers so at once, each change is a
   // Two administrators at once: the second is told.
   await expect(call(app, boss, 'admin.agents.save', changed)).rejects.toMatchObject({ code: 'conflict' });
   await call(app, boss, 'admin.agents.save', { ...changed, version: 1, name: 'Painter' });
-  await call(app, boss, 'admin.agents.reset', { slug: 'designer' });
-  const { versions } = await call<{ versions: { version: number; definition: { name: string } | null; actor: string }[] }>(
-    app,
-    boss,
-    'admin.agents.versions',
-    { slug: 'designer' },
-  );
-  expect(versions.map(({ version, definition, actor }) => [version, definition?.name, actor])).toEqual([
-    [3, undefined, boss.id],
-    [2, 'Painter', boss.id],
-    [1, 'Designer', boss.id],
+  // Nor is what somebody has just saved reset by who has not seen it.
+  await expect(call(app, boss, 'admin.agents.reset', { slug: 'designer', version: 1 })).rejects.toMatchObject({ code: 'conflict' });
+  await call(app, boss, 'admin.agents.reset', { slug: 'designer', version: 2 });
+  const { versions, delivered } = await call<AgentVersions>(app, boss, 'admin.agents.versions', { slug: 'designer' });
+  expect(delivered).toEqual(catalog.get('designer'));
+  const { name: bossName } = await app.app.accounts.me(boss.id);
+  expect(versions.map(({ version, definition, actor, actorName }) => [version, definition?.name, actor, actorName])).toEqual([
+    [3, undefined, boss.id, bossName],
+    [2, 'Painter', boss.id, bossName],
+    [1, 'Designer', boss.id, bossName],
   ]);
   const seen = await call<{ agents: { slug: string; name: string; version: number; isChanged: boolean }[] }>(app, ada, 'agents.list');
   expect(seen.agents[5]).toMatchObject({ slug: 'designer', name: 'Designer', version: 3, isChanged: false });
@@ -84,6 +84,16 @@ test('an administrator adds an agent: all may ask it, the General Assistant know
   expect((await call<{ agents: unknown[] }>(app, ada, 'agents.list')).agents).toHaveLength(6);
   expect((await say(app, ada, { conversationId: answer.start.conversationId ?? '', content: 'And now?' })).text).toBe('Ask the lawyer.');
   expect(await call(app, boss, 'admin.agents.add', { slug: 'lawyer', ...lawyer })).toMatchObject({ agent: { version: 3 } });
-  expect((await call<{ versions: unknown[] }>(app, boss, 'admin.agents.versions', { slug: 'lawyer' })).versions).toHaveLength(3);
+  const history = await call<AgentVersions>(app, boss, 'admin.agents.versions', { slug: 'lawyer' });
+  expect([history.delivered, history.versions.length]).toEqual([null, 3]);
   await expect(call(app, boss, 'admin.agents.versions', { slug: 'nobody' })).rejects.toMatchObject({ code: 'not_found' });
+});
+
+test('a version whose author is gone stays, without a name', async () => {
+  await using app = await testApp();
+  const [boss, other] = [await app.person({ admin: true }), await app.person({ admin: true })];
+  await call(app, other, 'admin.agents.add', { slug: 'lawyer', ...lawyer });
+  await app.app.db.orm.delete(app.app.db.tables.user).where(eq(app.app.db.tables.user.id, other.id));
+  const { versions } = await call<AgentVersions>(app, boss, 'admin.agents.versions', { slug: 'lawyer' });
+  expect(versions).toMatchObject([{ version: 1, actor: other.id, actorName: null }]);
 });

@@ -2,9 +2,11 @@
 import {
   type AdminAgent,
   type AgentDefinition,
+  type AgentVersions,
   type AgentView,
   AppError,
   type NewAgent,
+  type ResetAgent,
   type SaveAgent,
   type TierName,
 } from '@synthstack/core';
@@ -25,6 +27,8 @@ export interface RosterParts {
   db: Db;
   clock: Clock;
   audit(entry: AuditEntry): Statement;
+  /** What people are called, by their ids; who is gone has no name. */
+  namesOf(userIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }
 
 /** The tiers that have every agent. */
@@ -33,7 +37,7 @@ const mostVersions = 100;
 
 export type Roster = ReturnType<typeof createRoster>;
 
-export function createRoster({ db, clock, audit }: RosterParts) {
+export function createRoster({ db, clock, audit, namesOf }: RosterParts) {
   const { agent, agentVersion } = db.tables;
 
   const rows = async () => new Map((await db.orm.select().from(agent)).map((row) => [row.slug, row]));
@@ -107,14 +111,18 @@ export function createRoster({ db, clock, audit }: RosterParts) {
       return adminViewOf(await find(slug));
     },
 
-    /** An agent of the catalog becomes as it was built; an added one goes. Conversations with it stay. @throws AppError `not_found` */
-    async reset(actor: string, slug: string): Promise<void> {
+    /**
+     * An agent of the catalog becomes as it was built; an added one goes. Conversations with it stay.
+     * @throws AppError `not_found`; `conflict`: changed since that version, where one is named
+     */
+    async reset(actor: string, { slug, version: seen }: ResetAgent): Promise<void> {
       const { isChanged, version } = await find(slug);
+      if (seen !== undefined && seen !== version) throw changedMeanwhile();
       if (isChanged) await write(actor, { slug, from: version, definition: null, action: 'agent.reset' });
     },
 
-    /** What became of an agent, the newest 100. */
-    async versions(slug: string) {
+    /** What became of an agent, the newest 100. @throws AppError `not_found`: there never was one of that slug */
+    async versions(slug: string): Promise<AgentVersions> {
       const found = await db.orm
         .select()
         .from(agentVersion)
@@ -122,7 +130,14 @@ export function createRoster({ db, clock, audit }: RosterParts) {
         .orderBy(desc(agentVersion.version))
         .limit(mostVersions);
       if (found.length === 0) await find(slug);
-      return found.map(({ version, definition, actor, createdAt }) => ({ version, definition, actor, createdAt: createdAt.toISOString() }));
+      const names = await namesOf([...new Set(found.map(({ actor }) => actor))]);
+      return {
+        delivered: catalog.get(slug) ?? null,
+        versions: found.map(({ version, definition, actor, createdAt }) => ({
+          ...{ version, definition, actor, createdAt: createdAt.toISOString() },
+          actorName: names.get(actor) ?? null,
+        })),
+      };
     },
   };
 }

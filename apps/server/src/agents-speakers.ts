@@ -1,5 +1,5 @@
 /** How an agent speaks through each provider: the official SDKs, set up with the gateway's own `fetch`, so that nothing here knows a key. */
-import type { ProviderId } from '@synthstack/core';
+import { type ProviderId, takesTemperature } from '@synthstack/core';
 import type { Fetch } from './relay/fetch.ts';
 
 export interface Turn {
@@ -40,7 +40,7 @@ const openai: Speaker = {
       ...{ fetch, maxRetries: 0, logLevel: 'off', timeout: timeoutMs },
     });
     const messages = [{ role: 'system' as const, content: system }, ...turns];
-    const heat = temperature !== null && takesTemperature.test(model) ? { temperature } : {};
+    const heat = temperature !== null && takesTemperature(model) ? { temperature } : {};
     const chunks = await client.chat.completions.create({ model, messages, stream: true, ...heat }, { signal });
     let cut = false;
     for await (const { choices } of chunks) {
@@ -57,9 +57,6 @@ const openai: Speaker = {
     return /^gpt-3/.test(model) ? 8_000 : usualHistory;
   },
 };
-
-/** Reasoning models and their successors refuse any but their own. */
-const takesTemperature = /^(ft:)?gpt-(3\.5|4)/;
 
 const anthropic: Speaker = {
   async *speak({ model, system, turns, fetch, signal }) {

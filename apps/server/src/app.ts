@@ -177,6 +177,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     ...{ db, clock, log, conversations, keysOf, platformKey, rules },
     fetchFor: gateway.fetchFor,
     audit: modules.audit.entry,
+    namesOf: modules.accounts.namesOf,
     session: auth.liveSession,
     bootId: boot.id,
   });

@@ -1,4 +1,4 @@
-import { AdminAgentList, AgentRef, AgentVersions, NewAgent, OneAgent, SaveAgent } from '@synthstack/core';
+import { AdminAgentList, AgentRef, AgentVersions, NewAgent, OneAgent, ResetAgent, SaveAgent } from '@synthstack/core';
 import { z } from 'zod';
 import { adminProcedure, router } from './trpc.ts';
 
@@ -26,13 +26,13 @@ export const adminAgents = router({
       status: 204,
       summary: 'Make an agent what it was as the program came; one that was added goes',
     })
-    .input(AgentRef)
+    .input(ResetAgent)
     .output(z.void())
-    .mutation(({ ctx, input }) => ctx.app.agents.roster.reset(ctx.caller.userId, input.slug)),
+    .mutation(({ ctx, input }) => ctx.app.agents.roster.reset(ctx.caller.userId, input)),
 
   versions: adminProcedure
-    .meta({ rest: 'GET /api/v1/admin/agents/{slug}/versions', summary: 'What has become of an agent, newest first' })
+    .meta({ rest: 'GET /api/v1/admin/agents/{slug}/versions', summary: 'What has become of an agent, and what it was as it came' })
     .input(AgentRef)
     .output(AgentVersions)
-    .query(async ({ ctx, input }) => ({ versions: await ctx.app.agents.roster.versions(input.slug) })),
+    .query(({ ctx, input }) => ctx.app.agents.roster.versions(input.slug)),
 });

@@ -614,6 +614,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'PATCH /api/v1/api-keys/{id}',
     'PATCH /api/v1/conversations/{id}',
     'POST /api/v1/admin/agents',
+    'POST /api/v1/admin/agents/{slug}/reset',
     'POST /api/v1/agents/{slug}/messages',
     'POST /api/v1/api-keys',
     'POST /api/v1/api-keys/check',

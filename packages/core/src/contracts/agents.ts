@@ -231,6 +231,12 @@ const line = (most: number) =>
     .max(most, `At most ${most} characters.`)
     .regex(/^\P{Cc}*$/u, 'One line, without control characters.');
 
+/** OpenAI's models that take a temperature: reasoning models and their successors refuse any but their own. */
+export const takesTemperature = (model: string): boolean => /^(ft:)?gpt-(3\.5|4)/.test(model);
+
+export const maxPrompt = 16_000;
+export const maxStarters = 8;
+
 /** What an agent is. */
 export const AgentDefinition = z.strictObject({
   name: line(60),
@@ -239,12 +245,12 @@ export const AgentDefinition = z.strictObject({
     .string()
     .trim()
     .min(1, 'Say something here.')
-    .max(16_000, 'At most 16000 characters.')
+    .max(maxPrompt, `At most ${maxPrompt} characters.`)
     .refine((text) => !text.includes('\0'), 'A prompt is text.'),
-  starters: z.array(line(200)).max(8, 'At most 8 questions.'),
+  starters: z.array(line(200)).max(maxStarters, `At most ${maxStarters} questions.`),
   models: z.strictObject({ openai: ModelName, anthropic: ModelName }),
   temperature: z
-    .number()
+    .number({ error: 'From 0 to 2.' })
     .min(0, 'From 0 to 2.')
     .max(2, 'From 0 to 2.')
     .nullable()
@@ -262,16 +268,28 @@ export const AdminAgent = AgentDefinition.extend({
 export type AdminAgent = z.infer<typeof AdminAgent>;
 export const AdminAgentList = z.object({ agents: z.array(AdminAgent) });
 export const AgentRef = z.strictObject({ slug: AgentSlug });
+/** `version`: the one that was looked at; another has been saved meanwhile: `conflict`. Without it whatever is there is reset. */
+export const ResetAgent = z.strictObject({ slug: AgentSlug, version: z.int().min(0).optional() });
+export type ResetAgent = z.infer<typeof ResetAgent>;
 /** `version`: the one that was edited; another has been saved meanwhile: `conflict`. */
 export const SaveAgent = z.strictObject({ slug: AgentSlug, version: z.int().min(0), ...AgentDefinition.shape });
 export type SaveAgent = z.infer<typeof SaveAgent>;
 export const NewAgent = z.strictObject({ slug: AgentSlug, ...AgentDefinition.shape });
 export type NewAgent = z.infer<typeof NewAgent>;
 export const OneAgent = z.object({ agent: AdminAgent });
-/** Newest first. `definition` null: it was reset, or removed, with this version. */
-export const AgentVersions = z.object({
-  versions: z.array(z.object({ version: z.int(), definition: AgentDefinition.nullable(), actor: z.string(), createdAt: z.iso.datetime() })),
+export const AgentVersion = z.object({
+  version: z.int(),
+  definition: AgentDefinition.nullable().describe('null: it was reset, or removed, with this version.'),
+  actor: z.string().describe("Who did it, a user's id."),
+  actorName: z.string().nullable().describe('null: that account is gone.'),
+  createdAt: z.iso.datetime(),
 });
+export type AgentVersion = z.infer<typeof AgentVersion>;
+export const AgentVersions = z.object({
+  delivered: AgentDefinition.nullable().describe('As it came with the program; null: it was added.'),
+  versions: z.array(AgentVersion).describe('Newest first, at most 100.'),
+});
+export type AgentVersions = z.infer<typeof AgentVersions>;
 
 function bytesOf(text: string): number {
   let bytes = 0;
