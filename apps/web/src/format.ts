@@ -7,6 +7,7 @@ const cents = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'curr
 const fractions = perLocale(
   (locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', minimumFractionDigits: 4, maximumFractionDigits: 4 }),
 );
+const prices = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', maximumFractionDigits: 3 }));
 const dateTime = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone: zone }));
 const date = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: zone }));
 const relative = perLocale((locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
@@ -20,6 +21,9 @@ export function formatUsd(usd: number): string {
   if (usd > 0 && usd < 0.0001) return `< ${fractions().format(0.0001)}`;
   return usd > 0 && usd < 1 ? fractions().format(usd) : cents().format(usd);
 }
+
+/** Of a million tokens. */
+export const formatPrice = (usd: number): string => prices().format(usd);
 
 export const formatDateTime = (iso: string): string => dateTime().format(new Date(iso));
 export const formatDate = (iso: string): string => date().format(new Date(iso));

@@ -2,7 +2,7 @@
 import type { Pinia } from 'pinia';
 import { watchEffect } from 'vue';
 import { createRouter, createWebHistory, type RouteRecordRaw, type Router } from 'vue-router';
-import { type TextKey, t } from './i18n/i18n.ts';
+import { loadTexts, type TextKey, t } from './i18n/i18n.ts';
 import { useSession } from './session.ts';
 
 declare module 'vue-router' {
@@ -11,15 +11,17 @@ declare module 'vue-router' {
     /** user: signed in, else the sign-in page comes first · guest: nobody signed in · anyone. */
     for: 'user' | 'guest' | 'anyone';
     /** The part of the product that it belongs to; none: the page stands alone. */
-    frame?: 'settings' | 'agents';
+    frame?: 'settings' | 'agents' | 'admin';
   }
 }
 
 export const home = '/settings/api-keys';
 export const agentsHome = '/agents';
+export const adminHome = '/admin/agents';
 export const signInPath = '/sign-in';
 
 const chatPage = () => import('./pages/ChatPage.vue');
+const adminAgentPage = () => import('./pages/AdminAgentPage.vue');
 
 const routes: RouteRecordRaw[] = [
   { path: '/', redirect: home },
@@ -56,6 +58,20 @@ const routes: RouteRecordRaw[] = [
       { path: '', component: () => import('./pages/AgentsPage.vue') },
       { path: ':slug', component: chatPage, meta: { title: 'chat.title', for: 'user' } },
       { path: '/chat/:id', component: chatPage, meta: { title: 'chat.title', for: 'user' } },
+    ],
+  },
+  {
+    // Each of its pages has a line here, and one in AdminFrame.vue, which also turns away who is no administrator.
+    path: '/admin',
+    component: () => import('./components/AdminFrame.vue'),
+    meta: { title: 'common.admin', for: 'user', frame: 'admin' },
+    beforeEnter: () => loadTexts('admin'),
+    children: [
+      { path: '', redirect: adminHome },
+      { path: 'agents', component: () => import('./pages/AdminAgentsPage.vue'), meta: { title: 'admin.agents.title', for: 'user' } },
+      // No agent has such a slug.
+      { path: 'agents/new-agent', component: adminAgentPage, meta: { title: 'admin.agent.new', for: 'user' } },
+      { path: 'agents/:slug', component: adminAgentPage, meta: { title: 'admin.agent.title', for: 'user' } },
     ],
   },
   { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'common.lost.title', for: 'anyone' } },

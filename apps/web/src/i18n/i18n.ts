@@ -1,12 +1,17 @@
 /**
  * The texts of the pages in the person's language. English is always here, and stands in for whatever another language lacks; the
- * others are fetched when they are chosen. A text is named by its path in `en/`; a name that is not there does not compile.
+ * others are fetched when they are chosen, and parts that few people need with the pages that show them. A text is named by its path in `en/`; a name that is not there does not compile.
  */
 import { computed, ref } from 'vue';
 import { createI18n } from 'vue-i18n';
+import type { admin } from './en/admin.ts';
 import { en } from './en/index.ts';
 
 export type Messages = typeof en;
+interface Parts {
+  admin: typeof admin;
+}
+type Part = keyof Parts;
 
 /** Each in its own words, as a choice of languages shows them. */
 export const languages = { en: 'English', de: 'Deutsch' } as const;
@@ -22,6 +27,15 @@ const loaders: Record<Exclude<Language, 'en'>, () => Promise<Translation>> = {
   de: async () => (await import('./de/index.ts')).de,
 };
 
+type PartOf<Name extends Part> = { messages: Parts[Name]; sentences: Translation['sentences'] };
+const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>>> } = {
+  admin: {
+    en: async () => ({ messages: (await import('./en/admin.ts')).admin, sentences: {} }),
+    de: async () => (await import('./de/admin.ts')).de,
+  },
+};
+const wantedParts = new Set<Part>();
+
 const i18n = createI18n({ legacy: false, locale: 'en' as string, fallbackLocale: 'en', messages: { en } as Record<string, Messages> });
 
 type Leaf<T, Kind> = {
@@ -31,8 +45,8 @@ type Leaf<T, Kind> = {
       ? never
       : `${Name}.${Leaf<T[Name], Kind>}`;
 }[keyof T & string];
-export type TextKey = Leaf<Messages, string>;
-export type ListKey = Leaf<Messages, readonly string[]>;
+export type TextKey = Leaf<Messages & Parts, string>;
+export type ListKey = Leaf<Messages & Parts, readonly string[]>;
 type Values = Readonly<Record<string, string | number>>;
 
 /** The text of that name with `{values}` put in. Reactive: where it is shown, it changes with the language. */
@@ -101,17 +115,36 @@ let lastChosen: Language = 'en';
  */
 export async function setLanguage(chosen: Language): Promise<void> {
   lastChosen = chosen;
-  if (chosen !== 'en' && !sentencesOf.has(chosen)) {
-    const { messages, sentences } = await loaders[chosen]();
-    i18n.global.setLocaleMessage(chosen, messages);
-    sentencesOf.set(
-      chosen,
-      Object.entries(sentences).map(([template, text]) => [patternOf(template), text]),
-    );
-  }
+  if (chosen !== 'en') await add(chosen, 'all', loaders[chosen]);
+  await Promise.all([...wantedParts].map((part) => addPart(chosen, part)));
   if (lastChosen !== chosen) return;
   i18n.global.locale.value = chosen;
   document.documentElement.lang = chosen;
+}
+
+/** Fetches the texts of a part, before the first page of it is shown. Rejects where they cannot be fetched. */
+export async function loadTexts(part: Part): Promise<void> {
+  wantedParts.add(part);
+  await Promise.all([...new Set<Language>(['en', language.value, lastChosen])].map((one) => addPart(one, part)));
+}
+
+async function addPart(to: Language, part: Part): Promise<void> {
+  await add(to, part, async () => {
+    const { messages, sentences } = await partLoaders[part][to]();
+    return { messages: { [part]: messages }, sentences };
+  });
+}
+
+const added = new Set<string>();
+
+async function add(to: Language, what: string, load: () => Promise<{ messages: object; sentences: Translation['sentences'] }>) {
+  const name = `${to} ${what}`;
+  if (added.has(name)) return;
+  const { messages, sentences } = await load();
+  added.add(name);
+  i18n.global.mergeLocaleMessage(to, messages);
+  const patterns = Object.entries(sentences).map(([template, text]) => [patternOf(template), text] as const);
+  sentencesOf.set(to, [...(sentencesOf.get(to) ?? []), ...patterns]);
 }
 
 /** The first of the browser's languages that there is a translation for. */

@@ -5,10 +5,13 @@ import { beforeAll, expect, test, vi } from 'vitest';
 import { providers } from '../../../server/src/providers/catalog.ts';
 import { findings, verdict } from '../../../server/src/providers/verdict.ts';
 import { sentences } from './de/server.ts';
-import { fromServer, setLanguage } from './i18n.ts';
+import { fromServer, loadTexts, setLanguage } from './i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
-beforeAll(() => setLanguage('de'));
+beforeAll(async () => {
+  await setLanguage('de');
+  await loadTexts('admin');
+});
 
 const root = join(import.meta.dirname, '../../../..');
 
@@ -45,9 +48,8 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
-  // Of agents: what administrators and programs are told, and prompts
-  /^(There is an agent of that slug|Somebody has changed this agent|A slug: |Letters, digits, dots, colons|Say something here|A prompt is text)/,
-  /^(Only without conversationId|Only in a conversation|Not with regenerates|At most 8 questions|From 0 to 2|This is for the pages)/,
+  // Of agents: what programs are told
+  /^(Only without conversationId|Only in a conversation|Not with regenerates|This is for the pages)/,
 ];
 
 /** The texts in a file that read as sentences, with `Xyz` for whatever is put into them. */

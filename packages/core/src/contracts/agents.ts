@@ -234,13 +234,14 @@ const line = (most: number) =>
 /** OpenAI's models that take a temperature: reasoning models and their successors refuse any but their own. */
 export const takesTemperature = (model: string): boolean => /^(ft:)?gpt-(3\.5|4)/.test(model);
 
+export const maxDescription = 300;
 export const maxPrompt = 16_000;
 export const maxStarters = 8;
 
 /** What an agent is. */
 export const AgentDefinition = z.strictObject({
   name: line(60),
-  description: line(300),
+  description: line(maxDescription),
   prompt: z
     .string()
     .trim()

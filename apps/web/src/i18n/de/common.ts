@@ -31,6 +31,7 @@ export const common: Messages['common'] = {
   themes: { system: 'Wie das System', light: 'Hell', dark: 'Dunkel' },
   settings: 'Einstellungen',
   agents: 'Agenten',
+  admin: 'Verwaltung',
   parts: 'Bereiche',
   signOut: 'Abmelden',
   signedInAs: 'Angemeldet als',

@@ -29,6 +29,7 @@ export const common = {
   themes: { system: 'Same as system', light: 'Light', dark: 'Dark' },
   settings: 'Settings',
   agents: 'Agents',
+  admin: 'Administration',
   parts: 'Parts of this page',
   signOut: 'Sign out',
   signedInAs: 'Signed in as',
