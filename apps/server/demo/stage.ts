@@ -103,6 +103,7 @@ function manual(url: string, { tokens, requests }: Seeded): string {
   See        ${url}/settings/api-keys            their keys
              ${url}/settings/api-keys/usage      ${usageDays} days of usage, ${requests.toLocaleString('en')} requests
              ${url}/settings/tokens              tokens for SDKs
+             ${url}/admin/agents                 what the agents are told (as Ada)
              ${url}/api/docs                     the REST API
 
   Keys to type in, which only this demo knows

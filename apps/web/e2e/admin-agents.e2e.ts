@@ -1,7 +1,7 @@
 /** Administration of the agents as administrators do it: what an agent is told, and what becomes of two who change it at once. */
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
-import { administrator, signedIn } from './admin.ts';
+import { administrator, regularAdministrator, signedIn } from './admin.ts';
 import { answered, ask, button, type ChatStage, openChatStage } from './chat.ts';
 import { english, lookAt, settled, sizes } from './look.ts';
 import { password, until } from './stage.ts';
@@ -50,7 +50,7 @@ async function toldTo(page: Page, slug: string, name: string): Promise<{ system:
 }
 
 test('a changed prompt, model and temperature hold at the next question; a reset brings back what was delivered', async () => {
-  const { page, complaints } = await administrator(chat.stage, 'Ada');
+  const { page, complaints } = await regularAdministrator(chat.stage);
   await page.goto('/settings/api-keys');
   await page.getByRole('link', { name: 'Administration' }).click();
   await page.waitForURL(`**${list}`);
@@ -91,7 +91,7 @@ test('a changed prompt, model and temperature hold at the next question; a reset
 });
 
 test('versions are compared and taken back; what comes back is saved only when one saves it', async () => {
-  const { page, complaints } = await administrator(chat.stage, 'Ada', { viewport: sizes.phone });
+  const { page, complaints } = await regularAdministrator(chat.stage, { viewport: sizes.phone });
   await openAgent(page, 'researcher');
   const delivered = await prompt(page).inputValue();
   await prompt(page).fill(delivered.replace(/^.*$/m, 'You are a detective.'));
@@ -136,7 +136,7 @@ test('versions are compared and taken back; what comes back is saved only when o
 });
 
 test('an agent is added, talked to, and removed; what is wrong stands at its field', async () => {
-  const { page, complaints } = await administrator(chat.stage, 'Ada', { viewport: sizes.phone });
+  const { page, complaints } = await regularAdministrator(chat.stage, { viewport: sizes.phone });
   await page.goto(list);
   await page.getByRole('link', { name: 'Add agent' }).click();
   const name = page.getByRole('textbox', { name: 'Name' });
@@ -189,7 +189,7 @@ test('an agent is added, talked to, and removed; what is wrong stands at its fie
 });
 
 test('of two who change an agent at once the second is told by whom, sees both, and loses nothing', async () => {
-  const [ada, bob] = [await administrator(chat.stage, 'Ada', { viewport: sizes.phone }), await administrator(chat.stage, 'Bob')];
+  const [ada, bob] = [await regularAdministrator(chat.stage, { viewport: sizes.phone }), await administrator(chat.stage, 'Bob')];
   await openAgent(ada.page, 'designer');
   await openAgent(bob.page, 'designer');
   await purpose(bob.page).fill('Bob was here.');
@@ -230,7 +230,7 @@ test('of two who change an agent at once the second is told by whom, sees both, 
 });
 
 test('an agent that another removes under one’s hands can be added again with what one has typed', async () => {
-  const [ada, bob] = [await administrator(chat.stage, 'Ada'), await administrator(chat.stage, 'Bob')];
+  const [ada, bob] = [await regularAdministrator(chat.stage), await regularAdministrator(chat.stage)];
   const cook = { name: 'Cook', description: 'Cooks.', prompt: 'You cook.', starters: [], temperature: null, inAllPlans: true };
   await ada.call('admin.agents.add', { slug: 'cook', ...cook, models: { openai: 'my-own-model', anthropic: 'claude-haiku-4-5' } });
   await openAgent(ada.page, 'cook');
@@ -287,8 +287,8 @@ test('leaving with unsaved text asks; where it cannot be saved it stays, and so 
   expect(complaints(/status of 401|ERR_FAILED|beforeunload/)).toEqual([]);
 });
 
-test('what one has typed and drops by leaving is gone, and the agent as it was', async () => {
-  const { page, complaints } = await administrator(chat.stage, 'Ada');
+test('what one drops is gone, and the agent as it was; what another tab saves is told at once', async () => {
+  const { page, newPage, complaints } = await regularAdministrator(chat.stage);
   await openAgent(page, 'general');
   const before = await prompt(page).inputValue();
   await prompt(page).fill('Gone.');
@@ -297,15 +297,34 @@ test('what one has typed and drops by leaving is gone, and the agent as it was',
   await page.getByRole('link', { name: 'General Assistant' }).click();
   expect(await prompt(page).inputValue()).toBe(before);
   await prompt(page).fill('Gone again.');
-  await button(page, 'Discard changes').click();
+  await button(page, 'Discard').click();
   expect(await prompt(page).inputValue()).toBe(before);
+  await prompt(page).fill('Here.');
+  const other = await newPage();
+  await openAgent(other, 'general');
+  await purpose(other).fill('There.');
+  await save(other, 1);
+  await page.getByText('You have saved this agent meanwhile somewhere else, as version 1.').waitFor();
+  expect(await prompt(page).inputValue()).toBe('Here.');
+  // What nobody has changed here follows by itself.
+  await prompt(page).fill(before);
+  await button(page, 'Take theirs').click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Drop mine' }).click();
+  await until(async () => (await purpose(page).inputValue()) === 'There.');
+  await purpose(other).fill('There again.');
+  await save(other, 2);
+  await until(async () => (await purpose(page).inputValue()) === 'There again.');
   expect(complaints()).toEqual([]);
 });
 
 test('who is no administrator finds no way there, is told so at the address, and refused by the server', async () => {
   const { page, complaints, call } = await chat.stage.user('premium', { reducedMotion: 'reduce', viewport: sizes.phone });
+  const files: string[] = [];
+  page.on('request', (request) => void (/\/assets\/.*admin/i.test(request.url()) && files.push(request.url())));
   await page.goto('/settings/plan');
+  await page.waitForLoadState('networkidle');
   await page.getByRole('heading', { name: 'Plan and limits', level: 1 }).waitFor();
+  expect(files).toEqual([]);
   expect(await page.getByRole('link', { name: 'Administration' }).count()).toBe(0);
   const asked: string[] = [];
   page.on('request', (request) => void (request.url().includes('/admin.') && asked.push(request.url())));
@@ -321,7 +340,7 @@ test('who is no administrator finds no way there, is told so at the address, and
 });
 
 test('by keyboard alone a prompt is found, changed and saved', async () => {
-  const { page, complaints } = await administrator(chat.stage, 'Ada');
+  const { page, complaints } = await regularAdministrator(chat.stage);
   await page.goto(list);
   const link = page.getByRole('link', { name: 'Software Developer' });
   await link.focus();
@@ -341,7 +360,7 @@ test('by keyboard alone a prompt is found, changed and saved', async () => {
 });
 
 test.each([list, `${list}/marketer`])('nothing jumps while %s loads', async (path) => {
-  const { page, context } = await administrator(chat.stage, 'Ada', { viewport: sizes.phone });
+  const { page, context } = await regularAdministrator(chat.stage, { viewport: sizes.phone });
   await context.addInitScript(() => {
     const shifts = globalThis as unknown as { __shift: number };
     shifts.__shift = 0;

@@ -14,6 +14,15 @@ export async function administrator(stage: Stage, name: string, options?: Browse
   return { ...visitor, email };
 }
 
+const kept = new WeakMap<Stage, ReturnType<typeof administrator>>();
+
+/** Always the same one, called Ada, in a new browser: for tests that need nobody fresh. */
+export async function regularAdministrator(stage: Stage, options?: BrowserContextOptions): Promise<Visitor> {
+  const first = kept.get(stage) ?? administrator(stage, 'Ada');
+  kept.set(stage, first);
+  return stage.visitor({ reducedMotion: 'reduce', storageState: await (await first).context.storageState(), ...options });
+}
+
 /** The same person in another browser. */
 export async function signedIn(stage: Stage, email: string, options?: BrowserContextOptions): Promise<Visitor> {
   const visitor = await stage.visitor({ reducedMotion: 'reduce', ...options });

@@ -44,6 +44,22 @@ test('a browser that names languages as no standard does has numbers and dates a
   vi.stubGlobal('document', { documentElement: {} });
 });
 
+test('a part that is fetched with its pages is there in the language that was chosen before, and in the one chosen after', async () => {
+  vi.resetModules();
+  const fresh = await import('./i18n.ts');
+  await fresh.setLanguage('de');
+  await fresh.loadTexts('admin');
+  expect(fresh.t('admin.agents.add')).toBe('Agent hinzufügen');
+  expect(fresh.fromServer('From 0 to 2.')).toBe('Von 0 bis 2.');
+  await fresh.setLanguage('en');
+  expect(fresh.t('admin.agents.add')).toBe('Add agent');
+  vi.resetModules();
+  const later = await import('./i18n.ts');
+  await later.loadTexts('admin');
+  await later.setLanguage('de');
+  expect([later.t('admin.agents.add'), later.t('common.agents')]).toEqual(['Agent hinzufügen', 'Agenten']);
+});
+
 test('a time zone that this browser does not know yet leaves its own', () => {
   const own = timeZone.value;
   setTimeZone('America/Not_Yet_Named');

@@ -54,7 +54,7 @@ const messages: typeof english = {
     whoFull: 'Premium und Lifetime',
     save: 'Speichern',
     create: 'Agent hinzufügen',
-    discard: 'Änderungen verwerfen',
+    discard: 'Verwerfen',
     unsaved: 'Noch nicht gespeichert',
     unchanged: 'Alles ist gespeichert',
     saved: 'Gespeichert als Version {n}',

@@ -53,7 +53,7 @@ export const admin = {
     whoFull: 'Premium and Lifetime',
     save: 'Save',
     create: 'Add agent',
-    discard: 'Discard changes',
+    discard: 'Discard',
     unsaved: 'Not saved yet',
     unchanged: 'Everything is saved',
     saved: 'Saved as version {n}',
