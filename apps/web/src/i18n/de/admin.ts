@@ -18,7 +18,6 @@ const messages: typeof english = {
     version: 'Version {n}',
     everybody: 'Alle Tarife',
     somebody: 'Premium und Lifetime',
-    prefers: 'Bevorzugt {openai}, {anthropic}',
     isAdded: '{name} ist hinzugefügt: Wer ihn fragen darf, findet ihn unter den Agenten.',
     removed: '{name} ist entfernt. Der Verlauf bleibt.',
   },
@@ -109,7 +108,6 @@ const messages: typeof english = {
     restoreTitle: 'Deine Eingaben verwerfen?',
     restoreMeans: 'Das Formular zeigt dann {what}. Was du eingegeben und nicht gespeichert hast, geht verloren.',
     drop: 'Verwerfen und zurückholen',
-    failed: 'Der Verlauf konnte nicht geladen werden.',
   },
   compare: {
     title: 'Was sich unterscheidet',

@@ -17,7 +17,6 @@ export const admin = {
     version: 'Version {n}',
     everybody: 'All plans',
     somebody: 'Premium and Lifetime',
-    prefers: 'Prefers {openai}, {anthropic}',
     isAdded: '{name} is added: whoever may ask it finds it among the agents.',
     removed: '{name} is removed. Its history stays.',
   },
@@ -108,7 +107,6 @@ export const admin = {
     restoreTitle: 'Drop what you have typed?',
     restoreMeans: 'The form then shows {what}. What you have typed and not saved is gone.',
     drop: 'Drop and restore',
-    failed: 'The history could not be loaded.',
   },
   compare: {
     title: 'What differs',
