@@ -9,6 +9,7 @@ import { exportConversation } from './api/conversation-export.ts';
 import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, idsIn, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
 import { appRouter } from './api/router.ts';
+import { sendParts } from './api/stream.ts';
 import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
@@ -46,14 +47,6 @@ const securityHeaders = {
   'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
-
-/** Until there is room again, or nobody to write to. Leaves no listener behind: an export waits a thousand times. */
-async function drained(res: ServerResponse): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  res.on('drain', resolve).on('close', resolve);
-  await promise;
-  res.off('drain', resolve).off('close', resolve);
-}
 
 /** Hardly a client sends its next request before it has its answer. */
 const mostPipelined = 16;
@@ -252,12 +245,3 @@ const wrongMethod = (method: string | undefined, takes: 'GET' | 'POST') =>
   new AppError('method_not_allowed', `${method} is not possible here; ${takes} is.`, {
     headers: { allow: takes === 'GET' ? 'GET, HEAD' : takes },
   });
-
-/** As fast as its reader takes it. */
-async function sendParts(res: ServerResponse, parts: AsyncIterable<string | Buffer>): Promise<void> {
-  for await (const part of parts) {
-    if (res.destroyed) return;
-    if (!res.write(part)) await drained(res);
-  }
-  res.end();
-}

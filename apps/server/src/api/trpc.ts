@@ -7,6 +7,7 @@ import { initTRPC, TRPCError } from '@trpc/server';
 import { ZodError } from 'zod';
 import type { Modules } from '../app.ts';
 import type { Caller } from '../callers.ts';
+import { signOfLifeMs } from './stream.ts';
 
 export interface Context {
   app: Modules;
@@ -30,8 +31,8 @@ const t = initTRPC
   .meta<Meta>()
   .create({
     isDev: false,
-    // Proxies close what is silent for a minute; and a page whose connection has died without a word opens another.
-    sse: { ping: { enabled: true, intervalMs: 25_000 }, client: { reconnectAfterInactivityMs: 60_000 } },
+    // A page whose connection has died without a word opens another.
+    sse: { ping: { enabled: true, intervalMs: signOfLifeMs }, client: { reconnectAfterInactivityMs: 60_000 } },
     errorFormatter({ shape, error }) {
       const known = appErrorOf(error);
       return {
