@@ -32,8 +32,10 @@ export function eachChunk(req: IncomingMessage, take: (chunk: Buffer) => void): 
 
 const clientLeft = (cause?: Error) => new AppError('request_timeout', 'The client left before its body was there.', { cause });
 
+export const usualBodyBytes = 64 * 1_024;
+
 /** A small body, whole. @throws AppError `too_large`, `request_timeout` */
-export async function readText(req: IncomingMessage, limitBytes = 64 * 1_024): Promise<string> {
+export async function readText(req: IncomingMessage, limitBytes = usualBodyBytes): Promise<string> {
   if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
   const chunks: Buffer[] = [];
   let length = 0;

@@ -7,11 +7,9 @@ import type { Modules } from '../app.ts';
 import type { Caller } from '../callers.ts';
 import type { Clock } from '../ports/clock.ts';
 import { readJson } from './rest.ts';
+import { bodyLimit } from './router.ts';
 import { sendParts, signOfLifeMs } from './stream.ts';
 import { inputError } from './trpc.ts';
-
-/** A question with its history and files, as JSON. */
-export const maxAskBytes = 2 * 1_048_576;
 
 export interface AskParts {
   app: Pick<Modules, 'agents' | 'clock'>;
@@ -56,7 +54,7 @@ async function* asText(answerId: string, events: AsyncIterable<Numbered>): Async
 }
 
 async function ask(req: IncomingMessage, { app, caller, slug }: AskParts): Promise<string> {
-  const question = Question.safeParse(await readJson(req, maxAskBytes));
+  const question = Question.safeParse(await readJson(req, bodyLimit('agents.ask')));
   if (!question.success) throw inputError(question.error);
   return (await app.agents.ask(caller, { ...question.data, agent: slug })).answerId;
 }

@@ -8,8 +8,8 @@ import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
 import { readText } from '../body.ts';
 import type { Target } from '../target.ts';
-import { appRouter } from './router.ts';
-import { appErrorOf, type Context, type Meta } from './trpc.ts';
+import { appRouter, bodyLimit, procedures } from './router.ts';
+import { appErrorOf, type Context } from './trpc.ts';
 
 export interface Door {
   method: string;
@@ -24,16 +24,7 @@ export interface Door {
   output: z.ZodType;
 }
 
-interface ProcedureDef {
-  meta?: Meta;
-  type: 'query' | 'mutation' | 'subscription';
-  inputs: z.ZodType[];
-  output?: z.ZodType;
-}
-
-export const doors: readonly Door[] = Object.entries(
-  appRouter._def.procedures as unknown as Record<string, { _def: ProcedureDef }>,
-).flatMap(([procedure, { _def: def }]) => {
+export const doors: readonly Door[] = [...procedures].flatMap(([procedure, { _def: def }]) => {
   const [method, path] = def.meta?.rest?.split(' ') ?? [];
   if (!method || !path || !def.output || def.type === 'subscription') return [];
   const { status = 200, summary = '' } = def.meta ?? {};
@@ -132,11 +123,11 @@ function withIds(input: Record<string, unknown>, ids: Record<string, string>): R
 }
 
 async function readInput(req: IncomingMessage, door: Door, target: Target): Promise<Record<string, unknown>> {
-  return door.kind === 'query' ? readQuery(door.input, target) : readJson(req);
+  return door.kind === 'query' ? readQuery(door.input, target) : readJson(req, bodyLimit(door.procedure));
 }
 
 /** A JSON object; no body at all is an empty one. @throws AppError `too_large`, `unsupported_media`, `invalid_input`, `request_timeout` */
-export async function readJson(req: IncomingMessage, limitBytes?: number): Promise<Record<string, unknown>> {
+export async function readJson(req: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
   const text = await readText(req, limitBytes);
   if (text === '') return {};
   const type = req.headers['content-type']?.split(';')[0]?.trim().toLowerCase();

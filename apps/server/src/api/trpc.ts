@@ -19,11 +19,12 @@ export interface Context {
   userAgent: string;
 }
 
-/** `rest`: the procedure's door under /api/v1; `status`: of its success, 200 unless told. */
+/** `rest`: the procedure's door under /api/v1; `status`: of its success, 200 unless told; `bodyBytes`: the largest body, 64 KiB unless told. */
 export interface Meta {
   rest?: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /api/v1/${string}`;
   status?: 200 | 201 | 204;
   summary?: string;
+  bodyBytes?: number;
 }
 
 const t = initTRPC
