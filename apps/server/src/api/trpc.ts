@@ -3,7 +3,8 @@
  * every error leaves as an AppError, whatever it began as.
  */
 import { AppError, type ErrorCode, toAppError } from '@synthstack/core';
-import { initTRPC, TRPCError } from '@trpc/server';
+import { initTRPC, type TRPCError } from '@trpc/server';
+import { TRPC_ERROR_CODES_BY_KEY } from '@trpc/server/rpc';
 import { ZodError } from 'zod';
 import type { Modules } from '../app.ts';
 import type { Caller } from '../callers.ts';
@@ -34,10 +35,11 @@ const t = initTRPC
     isDev: false,
     // A page whose connection has died without a word opens another.
     sse: { ping: { enabled: true, intervalMs: signOfLifeMs }, client: { reconnectAfterInactivityMs: 60_000 } },
-    errorFormatter({ shape, error }) {
+    errorFormatter({ error }) {
       const known = appErrorOf(error);
       return {
-        ...shape,
+        // After most numbers a client that listens gives up; after those of a server in trouble it asks again by itself.
+        code: TRPC_ERROR_CODES_BY_KEY[known.form.trpc],
         message: known.message,
         data: { httpStatus: known.form.http, code: known.code, errors: known.errors, retryAfterMs: known.retryAfterMs },
       };
@@ -46,15 +48,8 @@ const t = initTRPC
 
 export const router = t.router;
 
-const errors = t.middleware(async ({ next }) => {
-  const result = await next();
-  if (result.ok) return result;
-  const known = appErrorOf(result.error);
-  throw new TRPCError({ code: known.form.trpc, message: known.message, cause: known });
-});
-
 /** Anyone. */
-export const publicProcedure = t.procedure.use(errors);
+export const publicProcedure = t.procedure;
 
 /** @throws AppError `unauthenticated`: nobody; `forbidden`: a token that is for AI requests only */
 export function admit(caller: Caller | null): Caller {
