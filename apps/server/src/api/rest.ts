@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AnswerEvent, AppError, ConversationExport, Question, toProblem, UsageExport, wrongField } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
-import { readText } from '../body.ts';
+import { jsonObject, readText } from '../body.ts';
 import type { Target } from '../target.ts';
 import { appRouter, bodyLimit, procedures } from './router.ts';
 import { appErrorOf, type Context } from './trpc.ts';
@@ -134,16 +134,7 @@ export async function readJson(req: IncomingMessage, limitBytes: number): Promis
   if (type !== 'application/json' || req.headers['content-encoding'] !== undefined) {
     throw new AppError('unsupported_media', 'Send the body as plain JSON, with content-type: application/json.');
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw wrongField('body', 'It is not valid JSON.');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrongField('body', 'Send a JSON object.');
-  }
-  return value as Record<string, unknown>;
+  return jsonObject(text);
 }
 
 /** A query holds only texts: what the schema wants as a whole number or a truth is read as one here, so that the schemas stay strict. */
