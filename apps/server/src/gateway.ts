@@ -143,7 +143,7 @@ function sendError(res: ServerResponse, error: AppError, asked: Asked): void {
     'x-request-id': requestId,
     'request-id': requestId,
     ...(error.shouldRetry ? {} : { 'x-should-retry': 'false' }),
-    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
+    ...(error.retryAfter && { 'retry-after': error.retryAfter }),
     ...shapedHeaders(error.headers ?? {}, anthropic),
     // Whoever was too slow is let go (http-connections.ts).
     ...(error.code === 'request_timeout' ? { connection: 'close' } : {}),

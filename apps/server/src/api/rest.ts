@@ -45,7 +45,7 @@ export async function handleRest(req: IncomingMessage, res: ServerResponse, targ
 
 export function sendProblem(res: ServerResponse, error: AppError): void {
   const headers = {
-    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
+    ...(error.retryAfter && { 'retry-after': error.retryAfter }),
     ...(error.form.http === 401 ? { 'www-authenticate': 'Bearer' } : {}),
   };
   sendJson(res, error.form.http, toProblem(error), { 'content-type': 'application/problem+json', ...error.headers, ...headers });
