@@ -3,11 +3,11 @@ import { AppError, type Asked } from '@synthstack/core';
 import { createTranscript, type Numbered, type Transcript } from './agents-transcript.ts';
 import type { Caller } from './callers.ts';
 import type { Clock } from './ports/clock.ts';
+import type { WatchSession } from './session-watch.ts';
 
 export interface AnswersParts {
   clock: Clock;
-  /** A session that is still good. @returns null: it has ended, run out, or its user is disabled */
-  session(sessionId: string): Promise<{ userId: string } | null>;
+  watchSession: WatchSession;
 }
 
 /** Why an answer ends before the model has said all. */
@@ -31,17 +31,17 @@ const mostListeners = 1_000;
 const keptMs = 300_000;
 /** How long an answer that is kept nowhere goes on for nobody. */
 const unheardMs = 30_000;
-const lookAtSessionsMs = 30_000;
 
 interface Listener {
   userId: string;
-  sessionId: string | null;
-  leave: AbortController;
+  /** Its session has ended. */
+  signedOut: AbortController;
+  unwatch(): void;
 }
 
 export type Answers = ReturnType<typeof createAnswers>;
 
-export function createAnswers({ clock, session }: AnswersParts) {
+export function createAnswers({ clock, watchSession }: AnswersParts) {
   const answers = new Map<string, Answer>();
   const open = new Set<Answer>();
   const listeners = new Map<Listener, Answer>();
@@ -49,7 +49,6 @@ export function createAnswers({ clock, session }: AnswersParts) {
   const asked = new Map<string, number[]>();
   let idle = Promise.withResolvers<void>();
   let isStopped = false;
-  let isLooking = false;
 
   const listenersOf = (answer: Answer) => [...listeners.values()].filter((one) => one === answer).length;
 
@@ -78,21 +77,6 @@ export function createAnswers({ clock, session }: AnswersParts) {
     idle = Promise.withResolvers();
   }
 
-  /** Whoever has signed out hears no more. */
-  function lookAtSessions(): void {
-    if (isLooking || listeners.size === 0) return;
-    isLooking = true;
-    clock.after(lookAtSessionsMs, async () => {
-      for (const { sessionId, userId, leave } of [...listeners.keys()]) {
-        // Without the database nothing is seen, and nobody is sent away for it.
-        const isGood = sessionId === null || (await session(sessionId).catch(() => ({ userId })))?.userId === userId;
-        if (!isGood) leave.abort();
-      }
-      isLooking = false;
-      lookAtSessions();
-    });
-  }
-
   /** @throws AppError `not_found`: there is none, it is someone else's, or it ended more than five minutes ago */
   function find(userId: string, answerId: string): Answer {
     const found = answers.get(answerId);
@@ -103,17 +87,20 @@ export function createAnswers({ clock, session }: AnswersParts) {
   function join(caller: Caller, answer: Answer): Listener {
     const own = [...listeners.keys()].filter(({ userId }) => userId === caller.userId).length;
     if (own >= mostListenersOfOneUser || listeners.size >= mostListeners) throw tooManyListen();
-    const listener = { userId: caller.userId, sessionId: caller.sessionId, leave: new AbortController() };
+    const { userId, sessionId } = caller;
+    const signedOut = new AbortController();
+    const unwatch = sessionId === null ? () => undefined : watchSession({ userId, sessionId }, () => signedOut.abort());
+    const listener = { userId, signedOut, unwatch };
     listeners.set(listener, answer);
-    lookAtSessions();
     return listener;
   }
 
   async function* tell(answer: Answer, listener: Listener, after: number, signal: AbortSignal): AsyncGenerator<Numbered, void> {
     try {
-      yield* answer.transcript.follow(after, AbortSignal.any([signal, listener.leave.signal]));
+      yield* answer.transcript.follow(after, AbortSignal.any([signal, listener.signedOut.signal]));
     } finally {
       listeners.delete(listener);
+      listener.unwatch();
       watchUnheard(answer);
     }
   }

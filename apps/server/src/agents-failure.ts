@@ -1,6 +1,6 @@
 /** Why an answer broke off, as its reader is told: a code, and what to do. Never a provider's text where it could tell of an account. */
-
 import type { Provider } from './providers/provider.ts';
+import { fields } from './providers/reading.ts';
 import type { Over } from './relay/fetch.ts';
 
 export interface Failure {
@@ -43,10 +43,7 @@ export const speechless: Failure = { code: 'no_answer', detail: 'The model ended
 
 /** OpenAI's SDK has the error itself, Anthropic's the body around it. */
 function messageIn(thrown: unknown): string {
-  const body = fieldsOf(fieldsOf(thrown).error);
-  const message = body.message ?? fieldsOf(body.error).message;
+  const body = fields(fields(thrown).error);
+  const message = body.message ?? fields(body.error).message;
   return typeof message === 'string' ? message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 300) : '';
 }
-
-const fieldsOf = (value: unknown): Record<string, unknown> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

@@ -27,6 +27,7 @@ import { createOutbound } from './ports/outbound.ts';
 import { providerOf } from './providers/catalog.ts';
 import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
+import { createSessionWatch } from './session-watch.ts';
 import { createTokens } from './tokens.ts';
 import { createVault, type StoredKey, type UsableKey } from './vault.ts';
 
@@ -120,7 +121,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations } = modules;
   const boot = await startBoot({ db, clock });
   const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
-  const live = createLive({ db, clock, session: auth.liveSession });
+  const watchSession = createSessionWatch({ clock, session: auth.liveSession });
+  const live = createLive({ db, clock, watchSession });
   const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
   const repricing = createRepricing({ db, price, nowMs: clock.now });
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
@@ -174,11 +176,10 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     stallMs: config.timeouts.idleMs,
   });
   const agents = createAgents({
-    ...{ db, clock, log, conversations, keysOf, platformKey, rules },
+    ...{ db, clock, log, conversations, keysOf, platformKey, rules, watchSession },
     fetchFor: gateway.fetchFor,
     audit: modules.audit.entry,
     namesOf: modules.accounts.namesOf,
-    session: auth.liveSession,
     bootId: boot.id,
   });
   metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);

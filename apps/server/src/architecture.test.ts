@@ -26,6 +26,7 @@ const ranks: readonly (readonly string[])[] = [
     'audit',
     'notices',
     'auth',
+    'session-watch',
     'boot',
     'generation',
     'conversations',

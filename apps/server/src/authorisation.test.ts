@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { type Person, password, type TestApp, testApp } from '../test/app.ts';
 import { ask } from '../test/chat.ts';
 import { doors } from './api/rest.ts';
-import { appRouter } from './api/router.ts';
+import { procedures } from './api/router.ts';
 import { authRoutes } from './auth.ts';
 import { gatewayRoutes } from './gateway-routes.ts';
 import { ownRoutes } from './http.ts';
@@ -200,12 +200,10 @@ const gatewayTable: Readonly<Record<string, unknown>> = {
   'anthropic GET /v1/models/{id}': undefined,
 };
 
-const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { type: 'query' | 'mutation' | 'subscription' } }>;
-
 test('every route has its line, and every line its route', () => {
   const answered = [
     ...doors.map(({ method, path }) => `${method} ${path}`),
-    ...Object.keys(procedures).map((name) => `trpc ${name}`),
+    ...[...procedures.keys()].map((name) => `trpc ${name}`),
     ...[...ownRoutes, ...authRoutes].map(({ method, path }) => `${method} ${path}`),
   ];
   expect(answered.sort()).toEqual(Object.keys(table).sort());
@@ -295,7 +293,7 @@ async function stage() {
   const send: Send = async (line, { role, id, more }) => {
     const [first = '', rest = ''] = line.split(' ');
     const isTrpc = first === 'trpc';
-    const type = procedures[rest]?._def.type;
+    const type = procedures.get(rest)?._def.type;
     const method = isTrpc ? (type === 'mutation' ? 'POST' : 'GET') : first;
     const inBody = id !== undefined && !rest.includes('{');
     const json = inBody ? { ...(more?.json as object), [nameOfId[more?.id ?? ''] ?? 'id']: id } : more?.json;

@@ -1,6 +1,6 @@
 /** Bodies of requests, as bytes that arrive; one place knows how to stop reading without cutting off the answer. */
 import type { IncomingMessage } from 'node:http';
-import { AppError } from '@synthstack/core';
+import { AppError, wrongField } from '@synthstack/core';
 
 /**
  * Hands each piece to `take` until all of the body was there. What `take` throws ends the reading and leaves the socket open, since the
@@ -32,8 +32,10 @@ export function eachChunk(req: IncomingMessage, take: (chunk: Buffer) => void): 
 
 const clientLeft = (cause?: Error) => new AppError('request_timeout', 'The client left before its body was there.', { cause });
 
+export const usualBodyBytes = 64 * 1_024;
+
 /** A small body, whole. @throws AppError `too_large`, `request_timeout` */
-export async function readText(req: IncomingMessage, limitBytes = 64 * 1_024): Promise<string> {
+export async function readText(req: IncomingMessage, limitBytes = usualBodyBytes): Promise<string> {
   if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
   const chunks: Buffer[] = [];
   let length = 0;
@@ -46,3 +48,15 @@ export async function readText(req: IncomingMessage, limitBytes = 64 * 1_024): P
 }
 
 export const tooLarge = (limitBytes: number) => new AppError('too_large', `The body is larger than ${limitBytes} bytes.`);
+
+/** @throws AppError `invalid_input`: no JSON, or no object */
+export function jsonObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw wrongField('body', 'It is not valid JSON.');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongField('body', 'Send a JSON object.');
+  return value as Record<string, unknown>;
+}

@@ -1,7 +1,7 @@
 /** The bodies of AI requests: each is bounded, and so are all of them together, since they stay in memory until their request is over. */
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '@synthstack/core';
-import { eachChunk, tooLarge } from './body.ts';
+import { eachChunk, jsonObject, tooLarge } from './body.ts';
 import { jsonWeight, maxJsonWeight } from './json-weight.ts';
 
 export interface BodyLimits {
@@ -82,20 +82,8 @@ export function createBodies({ limitBytes, allBytes = Math.max(512 * 1_048_576, 
   };
 }
 
-/** @throws AppError `invalid_input`: no JSON, or no object */
-export function parseJson(body: Buffer): Record<string, unknown> {
-  let json: unknown;
-  try {
-    // A byte order mark is not JSON's, but some editors' (RFC 8259, 8.1, lets us pass over it).
-    json = JSON.parse(body.toString('utf8', body[0] === 0xef ? 3 : 0));
-  } catch {
-    throw new AppError('invalid_input', 'body: it is not valid JSON.', { errors: { body: ['It is not valid JSON.'] } });
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new AppError('invalid_input', 'body: send a JSON object.', { errors: { body: ['Send a JSON object.'] } });
-  }
-  return json as Record<string, unknown>;
-}
+/** A byte order mark is not JSON's, but some editors' (RFC 8259, 8.1, lets us pass over it). @throws AppError `invalid_input` */
+export const parseJson = (body: Buffer): Record<string, unknown> => jsonObject(body.toString('utf8', body[0] === 0xef ? 3 : 0));
 
 const busy = () =>
   new AppError('busy', 'This server has too many large requests at the moment. Try again shortly.', { retryAfterMs: 1_000 });

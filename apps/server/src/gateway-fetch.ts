@@ -2,14 +2,11 @@
  * The gateway's second door: a `fetch` for callers inside this process. The official SDKs are set up with it, and what they ask takes the
  * same way as what comes over HTTP: the same routes, relay, limits and metering, the same metrics and the same line in the log.
  */
-import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
+import { AppError, toAnthropicError, toOpenAIError } from '@synthstack/core';
 import type { Caller } from './callers.ts';
-import type { Asked, createEnding, Ended } from './gateway-ending.ts';
+import type { Asked, Attendance, Ended } from './gateway-attendance.ts';
 import { shapedHeaders } from './gateway-outlet.ts';
-import { type Matched, matchRoute } from './gateway-routes.ts';
-import { type Meter, requestIdOf } from './meter.ts';
-import type { Metrics } from './metrics.ts';
-import type { Log } from './ports/log.ts';
+import type { Matched } from './gateway-routes.ts';
 import type { FetchFor } from './relay/fetch.ts';
 import type { Outlet } from './relay/request.ts';
 import { targetOf } from './target.ts';
@@ -21,52 +18,43 @@ export interface FetchParts {
     asked: Asked,
     place: { matched: Matched; caller: Caller; body: Buffer | null },
   ): Promise<void>;
-  end: ReturnType<typeof createEnding>;
-  meter: Pick<Meter, 'newId'>;
-  metrics: Pick<Metrics, 'began'>;
-  log: Log;
+  attendance: Attendance;
 }
 
-export function createFetch({ relayed, end, meter, metrics, log }: FetchParts): FetchFor {
-  async function answer(caller: Caller, asked: Asked, outlet: WebOutlet, init: RequestInit): Promise<AppError | null> {
-    const { matched, requestId } = asked;
-    const startedAt = performance.now();
-    let error: AppError | null = null;
-    metrics.began();
-    try {
-      if (!matched) throw new AppError('not_found', `There is no route ${init.method} ${asked.target.pathname} here.`);
-      const body = typeof init.body === 'string' ? Buffer.from(init.body) : null;
-      await relayed(headersOf(init.headers), outlet, asked, { matched, caller, body });
-    } catch (thrown) {
-      error = toAppError(thrown);
-      if (error.code === 'internal' || error.code === 'storage_unavailable') log.error({ requestId }, error.message, error.cause);
-      asked.said = Object.entries(error.headers ?? {}).flat();
-      outlet.fail(error);
-    } finally {
-      end(outlet, asked, error, performance.now() - startedAt);
-    }
-    return error;
+export function createFetch({ relayed, attendance }: FetchParts): FetchFor {
+  async function answer(caller: Caller, asked: Asked, outlet: Outlet, { method, headers, body }: Sent): Promise<void> {
+    const { matched, target } = asked;
+    if (!matched) throw new AppError('not_found', `There is no route ${method} ${target.pathname} here.`);
+    await relayed(headers, outlet, asked, { matched, caller, body });
   }
 
   return (caller, over) =>
     (url, init = {}) => {
       const { pathname, search } = new URL(url instanceof Request ? url.url : url);
-      const id = meter.newId();
-      const [requestId, method] = [requestIdOf(id), init.method ?? 'GET'];
-      const matched = matchRoute(method, pathname, headersOf(init.headers));
-      const asked: Asked = {
-        ...{ id, requestId, matched, target: targetOf(pathname + search) },
-        ...{ said: [], model: null, streamed: false, settled: null },
-      };
+      const sent = sentBy(init);
+      const asked = attendance.begin(sent.method, targetOf(pathname + search), sent.headers);
+      const { requestId, matched } = asked;
       const outlet = new WebOutlet({ asked, requestId, anthropic: matched?.provider.errorShape === 'anthropic' }, init.signal);
-      void answer(caller, asked, outlet, { ...init, method }).then((error) =>
-        over({ requestId, settled: asked.settled, error, said: named(asked.said) }),
-      );
+      void attendance
+        .attend(asked, outlet, answer(caller, asked, outlet, sent), tell)
+        .then(() => over({ requestId, settled: asked.settled, error: asked.error, said: named(asked.said) }));
       return outlet.response;
     };
 }
 
-const headersOf = (headers: RequestInit['headers']): Record<string, string> => Object.fromEntries(new Headers(headers));
+interface Sent {
+  method: string;
+  headers: Record<string, string>;
+  body: Buffer | null;
+}
+
+const sentBy = ({ method = 'GET', headers, body }: RequestInit): Sent => ({
+  method,
+  headers: Object.fromEntries(new Headers(headers)),
+  body: typeof body === 'string' ? Buffer.from(body) : null,
+});
+
+const tell = (outlet: WebOutlet, error: AppError): void => outlet.fail(error);
 
 /** Name, value, name, value; of several values of one name the last, which no answer of a provider needs more of. */
 function named(headers: readonly string[]): Record<string, string> {

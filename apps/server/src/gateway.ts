@@ -1,13 +1,13 @@
 /** The HTTP framing of /v1/*: routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, toAnthropicError, toAppError, toOpenAIError } from '@synthstack/core';
+import { AppError, toAnthropicError, toOpenAIError } from '@synthstack/core';
 import { type Caller, type Callers, credentialHeaders } from './callers.ts';
+import { type Asked, createAttendance } from './gateway-attendance.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
-import { type Asked, createEnding } from './gateway-ending.ts';
 import { createFetch } from './gateway-fetch.ts';
 import { HttpOutlet, shapedHeaders } from './gateway-outlet.ts';
 import { byAnyMethod, type Matched, matchRoute, meantBy } from './gateway-routes.ts';
-import { type Meter, requestIdOf, type Settled } from './meter.ts';
+import type { Meter, Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
@@ -45,7 +45,7 @@ export type Gateway = ReturnType<typeof createGateway>;
 
 export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
-  const end = createEnding({ metrics, log });
+  const attendance = createAttendance({ meter, metrics, log });
 
   async function answer(req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void> {
     const { target, matched } = asked;
@@ -92,29 +92,14 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
   }
 
   return {
-    fetchFor: createFetch({ relayed, end, meter, metrics, log }),
+    fetchFor: createFetch({ relayed, attendance }),
 
     /** Bytes of request bodies in memory, and what they weigh once parsed. */
     bodyBytes: (): number => bodies.inFlight,
 
-    async handle(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
-      const id = meter.newId();
-      const matched = matchRoute(req.method ?? '', target.pathname, req.headers);
-      const startedAt = performance.now();
-      const asked: Asked = { id, requestId: requestIdOf(id), target, matched, said: [], model: null, streamed: false, settled: null };
-      let error: AppError | null = null;
-      metrics.began();
-      try {
-        await answer(req, res, asked);
-      } catch (thrown) {
-        error = toAppError(thrown);
-        if (error.code === 'internal' || error.code === 'storage_unavailable')
-          log.error({ requestId: asked.requestId }, error.message, error.cause);
-        asked.said = Object.entries(error.headers ?? {}).flat();
-        sendError(req, res, error, asked);
-      } finally {
-        end(res, asked, error, performance.now() - startedAt);
-      }
+    handle(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
+      const asked = attendance.begin(req.method ?? '', target, req.headers);
+      return attendance.attend(asked, res, answer(req, res, asked), sendError);
     },
   };
 }
@@ -146,9 +131,9 @@ function refuseOthersModel({ provider }: Matched, model: unknown): void {
 }
 
 /** An error of ours, as the caller's SDK expects errors of the route that it called. */
-function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, asked: Asked): void {
+function sendError(res: ServerResponse, error: AppError, asked: Asked): void {
   if (res.headersSent || res.destroyed) return void res.destroy();
-  const { requestId } = asked;
+  const [{ req }, { requestId }] = [res, asked];
   const anthropic = isAnthropicShaped(req, asked);
   const body = JSON.stringify(anthropic ? toAnthropicError(error, requestId) : toOpenAIError(error));
   res.writeHead(error.form.http, {
@@ -158,7 +143,7 @@ function sendError(req: IncomingMessage, res: ServerResponse, error: AppError, a
     'x-request-id': requestId,
     'request-id': requestId,
     ...(error.shouldRetry ? {} : { 'x-should-retry': 'false' }),
-    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
+    ...(error.retryAfter && { 'retry-after': error.retryAfter }),
     ...shapedHeaders(error.headers ?? {}, anthropic),
     // Whoever was too slow is let go (http-connections.ts).
     ...(error.code === 'request_timeout' ? { connection: 'close' } : {}),

@@ -240,3 +240,15 @@ test('a batch of calls holds at most twenty', async () => {
   const batch = (calls: number) => app.fetch(ada, `/trpc/${Array<string>(calls).fill('keys.list').join(',')}?batch=1`);
   expect([(await batch(20)).status, (await batch(21)).status]).toEqual([200, 400]);
 });
+
+test('a body may be as large as the procedure takes it, in a batch as that which takes most', async () => {
+  await using app = await testApp();
+  const ada = await app.person();
+  const send = async (path: string, bytes: number) => (await app.fetch(ada, path, { json: { words: 'x'.repeat(bytes) } })).status;
+  const rest = '/api/v1/agents/general/messages';
+  const statuses = (bytes: number) =>
+    Promise.all(['/trpc/keys.save', '/trpc/agents.ask', '/trpc/keys.save,agents.ask?batch=1', rest].map((path) => send(path, bytes)));
+  // It has not the expected shape, which shows once it has been read.
+  expect(await statuses(100_000)).toEqual([413, 400, 400, 400]);
+  expect(await statuses(3_000_000)).toEqual([413, 413, 413, 413]);
+});

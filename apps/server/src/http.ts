@@ -4,11 +4,12 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from 'node:https';
 import { AppError, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
-import { maxAskBytes, sendAnswer } from './api/agents-stream.ts';
+import { sendAnswer } from './api/agents-stream.ts';
 import { exportConversation } from './api/conversation-export.ts';
 import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, idsIn, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
-import { appRouter } from './api/router.ts';
+import { appRouter, bodyLimit } from './api/router.ts';
+import { sendParts } from './api/stream.ts';
 import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
@@ -46,14 +47,6 @@ const securityHeaders = {
   'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
-
-/** Until there is room again, or nobody to write to. Leaves no listener behind: an export waits a thousand times. */
-async function drained(res: ServerResponse): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  res.on('drain', resolve).on('close', resolve);
-  await promise;
-  res.off('drain', resolve).off('close', resolve);
-}
 
 /** Hardly a client sends its next request before it has its answer. */
 const mostPipelined = 16;
@@ -171,14 +164,15 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
   async function route(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
     const { pathname } = target;
     if (pathname.startsWith('/trpc/')) {
+      const path = pathname.slice('/trpc/'.length);
       res.setHeader('cache-control', 'no-store');
       return nodeHTTPRequestHandler({
         router: appRouter,
         req,
         res,
-        path: pathname.slice('/trpc/'.length),
+        path,
         createContext: () => contextOf(req),
-        maxBodySize: pathname.slice('/trpc/'.length).split(',').includes('agents.ask') ? maxAskBytes : 64 * 1_024,
+        maxBodySize: bodyLimit(path),
         // Our page sends none; thousands in one address would keep everybody else waiting.
         maxBatchSize: 20,
         onError: ({ error }) => note(appErrorOf(error)),
@@ -252,12 +246,3 @@ const wrongMethod = (method: string | undefined, takes: 'GET' | 'POST') =>
   new AppError('method_not_allowed', `${method} is not possible here; ${takes} is.`, {
     headers: { allow: takes === 'GET' ? 'GET, HEAD' : takes },
   });
-
-/** As fast as its reader takes it. */
-async function sendParts(res: ServerResponse, parts: AsyncIterable<string | Buffer>): Promise<void> {
-  for await (const part of parts) {
-    if (res.destroyed) return;
-    if (!res.write(part)) await drained(res);
-  }
-  res.end();
-}

@@ -125,7 +125,7 @@ test('proxies see a sign of life before they give up', () => {
 async function stage(more: Partial<LiveParts> = {}) {
   const db = await testDb();
   const clock = manualClock(Date.UTC(2026, 5, 1));
-  const live = createLive({ db, clock, session: async (id) => ({ userId: id }), ...more });
+  const live = createLive({ db, clock, watchSession: () => () => undefined, ...more });
   const told: string[] = [];
   const leaving = new AbortController();
 

@@ -7,19 +7,13 @@ import { AppError, type UsageChange } from '@synthstack/core';
 import { type Db, prepared } from '@synthstack/core/db';
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Clock } from './ports/clock.ts';
+import type { Listener, WatchSession } from './session-watch.ts';
 
 export interface LiveParts {
   db: Db;
   clock: Clock;
-  /** A session that is still good. @returns null: it has ended, run out, or its user is disabled */
-  session(sessionId: string): Promise<{ userId: string } | null>;
+  watchSession: WatchSession;
   mostStreams?: number;
-}
-
-/** Who listens, and for as long as what. */
-export interface Listener {
-  userId: string;
-  sessionId: string;
 }
 
 export type Live = ReturnType<typeof createLive>;
@@ -29,8 +23,6 @@ const mostOfOneUser = 10;
 const apartMs = 1_000;
 const gatherMs = 100;
 const lookEveryMs = 5_000;
-/** So many looks apart, sessions are looked at too. */
-const looksPerCheck = 6;
 const newestRows = 50;
 
 interface Watch {
@@ -43,11 +35,10 @@ interface Watch {
   callOff: (() => void) | null;
 }
 
-export function createLive({ db, clock, session, mostStreams = 1_000 }: LiveParts) {
+export function createLive({ db, clock, watchSession, mostStreams = 1_000 }: LiveParts) {
   const watches = new Map<string, Watch>();
   const newest = newestStatement(db);
   let streams = 0;
-  let looks = 0;
   let isLooking = false;
   let isStopped = false;
 
@@ -75,31 +66,30 @@ export function createLive({ db, clock, session, mostStreams = 1_000 }: LivePart
     if (isLooking || isStopped || watches.size === 0) return;
     isLooking = true;
     clock.after(lookEveryMs, () => {
-      looks += 1;
-      void lookAround(looks % looksPerCheck === 0).then(() => {
+      void lookAround().then(() => {
         isLooking = false;
         lookLater();
       });
     });
   }
 
-  async function lookAround(alsoAtSessions: boolean): Promise<void> {
+  async function lookAround(): Promise<void> {
     for (const watch of [...watches.values()]) {
-      // Without the database nothing is seen, and nobody is sent away for it.
-      await lookAt(watch, alsoAtSessions).catch(() => undefined);
+      // Without the database nothing is seen.
+      const seen = await look(watch.userId).catch(() => watch.seen);
+      if (seen !== watch.seen) changed(watch.userId);
       await turn();
     }
   }
 
-  async function lookAt(watch: Watch, alsoAtSessions: boolean): Promise<void> {
-    if ((await look(watch.userId)) !== watch.seen) changed(watch.userId);
-    if (!alsoAtSessions) return;
-    for (const stream of [...watch.streams]) if ((await session(stream.sessionId))?.userId !== watch.userId) stream.end();
-  }
-
-  function join({ userId, sessionId }: Listener): { watch: Watch; stream: Stream } {
+  function join(listener: Listener): { watch: Watch; stream: Stream } {
+    const { userId } = listener;
     const watch = watches.get(userId) ?? { userId, streams: new Set(), seen: '', toldAt: 0, callOff: null };
-    const stream = createStream(sessionId, () => leave(watch, stream));
+    const stream = createStream(() => {
+      unwatch();
+      leave(watch, stream);
+    });
+    const unwatch = watchSession(listener, () => stream.end());
     watches.set(userId, watch);
     watch.streams.add(stream);
     streams += 1;
@@ -152,14 +142,13 @@ export function createLive({ db, clock, session, mostStreams = 1_000 }: LivePart
 }
 
 interface Stream extends AsyncIterable<UsageChange> {
-  sessionId: string;
   push(change: UsageChange): void;
   /** @param error  what the reader gets instead of an orderly end */
   end(error?: Error): void;
 }
 
 /** Holds one change at most: a reader that is slow misses none that a newer one does not stand for. */
-function createStream(sessionId: string, ended: () => void): Stream {
+function createStream(ended: () => void): Stream {
   let waiting: UsageChange | null = null;
   let over: { error: Error | undefined } | null = null;
   let wake = Promise.withResolvers<void>();
@@ -181,7 +170,6 @@ function createStream(sessionId: string, ended: () => void): Stream {
   }
 
   return {
-    sessionId,
     end,
     push(change) {
       waiting = change;

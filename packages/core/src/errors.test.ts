@@ -144,6 +144,14 @@ test.each([
   expect(new AppError('limit_reached', 'Later.', retryAfterMs === undefined ? {} : { retryAfterMs }).shouldRetry).toBe(retry);
 });
 
+test.each([
+  [undefined, undefined],
+  [0, '1'],
+  [1_001, '2'],
+])('waiting %s ms is said to HTTP as %s', (retryAfterMs, retryAfter) => {
+  expect(new AppError('limit_reached', 'Later.', { retryAfterMs }).retryAfter).toBe(retryAfter);
+});
+
 test('a short wait does not make a hopeless retry worth it', () => {
   expect(new AppError('no_key', 'Add a key.', { retryAfterMs: 1_000 }).shouldRetry).toBe(false);
 });

@@ -105,6 +105,11 @@ export class AppError extends Error {
     return errorForms[this.code];
   }
 
+  /** The wait as the header `retry-after` has it: in whole seconds, and never none. */
+  get retryAfter(): string | undefined {
+    return this.retryAfterMs === undefined ? undefined : String(Math.max(1, Math.ceil(this.retryAfterMs / 1_000)));
+  }
+
   /** The same error with more headers on its answer. */
   with(headers: Record<string, string>): AppError {
     return Object.assign(

@@ -2,15 +2,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Question } from '@synthstack/core';
 import { eventId } from '../agents.ts';
+import type { Numbered } from '../agents-transcript.ts';
 import type { Modules } from '../app.ts';
 import type { Caller } from '../callers.ts';
+import type { Clock } from '../ports/clock.ts';
 import { readJson } from './rest.ts';
+import { bodyLimit } from './router.ts';
+import { sendParts, signOfLifeMs } from './stream.ts';
 import { inputError } from './trpc.ts';
-
-/** A question with its history and files, as JSON. */
-export const maxAskBytes = 2 * 1_048_576;
-/** Proxies close what is silent for a minute. */
-const signOfLifeMs = 25_000;
 
 export interface AskParts {
   app: Pick<Modules, 'agents' | 'clock'>;
@@ -29,22 +28,33 @@ export async function sendAnswer(req: IncomingMessage, res: ServerResponse, { ap
   const events = app.agents.listen(caller, answerId, lastEventId, left.signal);
   res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
   res.flushHeaders();
-  let cancel = app.clock.after(signOfLifeMs, stayAwake);
-  function stayAwake(): void {
-    res.write(': still here\n\n');
-    cancel = app.clock.after(signOfLifeMs, stayAwake);
+  const fallSilent = stayAwake(res, app.clock);
+  try {
+    await sendParts(res, asText(answerId, events));
+  } finally {
+    fallSilent();
   }
+}
+
+/** @returns ends it */
+function stayAwake(res: ServerResponse, clock: Clock): () => void {
+  let cancel = clock.after(signOfLifeMs, tick);
+  function tick(): void {
+    res.write(': still here\n\n');
+    cancel = clock.after(signOfLifeMs, tick);
+  }
+  return () => cancel();
+}
+
+async function* asText(answerId: string, events: AsyncIterable<Numbered>): AsyncGenerator<string> {
   for await (const numbered of events) {
     const { type, ...data } = numbered.event;
-    const hasRoom = res.write(`id: ${eventId(answerId, numbered)}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
-    if (!hasRoom && !res.destroyed) await new Promise((resolve) => res.once('drain', resolve).once('close', resolve));
+    yield `id: ${eventId(answerId, numbered)}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
   }
-  cancel();
-  res.end();
 }
 
 async function ask(req: IncomingMessage, { app, caller, slug }: AskParts): Promise<string> {
-  const question = Question.safeParse(await readJson(req, maxAskBytes));
+  const question = Question.safeParse(await readJson(req, bodyLimit('agents.ask')));
   if (!question.success) throw inputError(question.error);
   return (await app.agents.ask(caller, { ...question.data, agent: slug })).answerId;
 }

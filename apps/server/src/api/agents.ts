@@ -12,6 +12,8 @@ export const agents = router({
 
   /** Over REST: `POST /api/v1/agents/{slug}/messages`, which asks and tells in one (agents-stream.ts). */
   ask: userProcedure
+    // A question with its history and files.
+    .meta({ bodyBytes: 2 * 1_048_576 })
     .input(Ask)
     .output(Asked)
     .mutation(({ ctx, input }) => ctx.app.agents.ask(ctx.caller, input)),

@@ -6,10 +6,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AnswerEvent, AppError, ConversationExport, Question, toProblem, UsageExport, wrongField } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
-import { readText } from '../body.ts';
+import { jsonObject, readText } from '../body.ts';
 import type { Target } from '../target.ts';
-import { appRouter } from './router.ts';
-import { appErrorOf, type Context, type Meta } from './trpc.ts';
+import { appRouter, bodyLimit, procedures } from './router.ts';
+import { appErrorOf, type Context } from './trpc.ts';
 
 export interface Door {
   method: string;
@@ -24,16 +24,7 @@ export interface Door {
   output: z.ZodType;
 }
 
-interface ProcedureDef {
-  meta?: Meta;
-  type: 'query' | 'mutation' | 'subscription';
-  inputs: z.ZodType[];
-  output?: z.ZodType;
-}
-
-export const doors: readonly Door[] = Object.entries(
-  appRouter._def.procedures as unknown as Record<string, { _def: ProcedureDef }>,
-).flatMap(([procedure, { _def: def }]) => {
+export const doors: readonly Door[] = [...procedures].flatMap(([procedure, { _def: def }]) => {
   const [method, path] = def.meta?.rest?.split(' ') ?? [];
   if (!method || !path || !def.output || def.type === 'subscription') return [];
   const { status = 200, summary = '' } = def.meta ?? {};
@@ -54,7 +45,7 @@ export async function handleRest(req: IncomingMessage, res: ServerResponse, targ
 
 export function sendProblem(res: ServerResponse, error: AppError): void {
   const headers = {
-    ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1_000))) }),
+    ...(error.retryAfter && { 'retry-after': error.retryAfter }),
     ...(error.form.http === 401 ? { 'www-authenticate': 'Bearer' } : {}),
   };
   sendJson(res, error.form.http, toProblem(error), { 'content-type': 'application/problem+json', ...error.headers, ...headers });
@@ -132,27 +123,18 @@ function withIds(input: Record<string, unknown>, ids: Record<string, string>): R
 }
 
 async function readInput(req: IncomingMessage, door: Door, target: Target): Promise<Record<string, unknown>> {
-  return door.kind === 'query' ? readQuery(door.input, target) : readJson(req);
+  return door.kind === 'query' ? readQuery(door.input, target) : readJson(req, bodyLimit(door.procedure));
 }
 
 /** A JSON object; no body at all is an empty one. @throws AppError `too_large`, `unsupported_media`, `invalid_input`, `request_timeout` */
-export async function readJson(req: IncomingMessage, limitBytes?: number): Promise<Record<string, unknown>> {
+export async function readJson(req: IncomingMessage, limitBytes: number): Promise<Record<string, unknown>> {
   const text = await readText(req, limitBytes);
   if (text === '') return {};
   const type = req.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
   if (type !== 'application/json' || req.headers['content-encoding'] !== undefined) {
     throw new AppError('unsupported_media', 'Send the body as plain JSON, with content-type: application/json.');
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw wrongField('body', 'It is not valid JSON.');
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrongField('body', 'Send a JSON object.');
-  }
-  return value as Record<string, unknown>;
+  return jsonObject(text);
 }
 
 /** A query holds only texts: what the schema wants as a whole number or a truth is read as one here, so that the schemas stay strict. */

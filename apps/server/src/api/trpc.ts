@@ -3,10 +3,12 @@
  * every error leaves as an AppError, whatever it began as.
  */
 import { AppError, type ErrorCode, toAppError } from '@synthstack/core';
-import { initTRPC, TRPCError } from '@trpc/server';
+import { initTRPC, type TRPCError } from '@trpc/server';
+import { TRPC_ERROR_CODES_BY_KEY } from '@trpc/server/rpc';
 import { ZodError } from 'zod';
 import type { Modules } from '../app.ts';
 import type { Caller } from '../callers.ts';
+import { signOfLifeMs } from './stream.ts';
 
 export interface Context {
   app: Modules;
@@ -18,11 +20,12 @@ export interface Context {
   userAgent: string;
 }
 
-/** `rest`: the procedure's door under /api/v1; `status`: of its success, 200 unless told. */
+/** `rest`: the procedure's door under /api/v1; `status`: of its success, 200 unless told; `bodyBytes`: the largest body, 64 KiB unless told. */
 export interface Meta {
   rest?: `${'GET' | 'POST' | 'PATCH' | 'DELETE'} /api/v1/${string}`;
   status?: 200 | 201 | 204;
   summary?: string;
+  bodyBytes?: number;
 }
 
 const t = initTRPC
@@ -30,12 +33,13 @@ const t = initTRPC
   .meta<Meta>()
   .create({
     isDev: false,
-    // Proxies close what is silent for a minute; and a page whose connection has died without a word opens another.
-    sse: { ping: { enabled: true, intervalMs: 25_000 }, client: { reconnectAfterInactivityMs: 60_000 } },
-    errorFormatter({ shape, error }) {
+    // A page whose connection has died without a word opens another.
+    sse: { ping: { enabled: true, intervalMs: signOfLifeMs }, client: { reconnectAfterInactivityMs: 60_000 } },
+    errorFormatter({ error }) {
       const known = appErrorOf(error);
       return {
-        ...shape,
+        // After most numbers a client that listens gives up; after those of a server in trouble it asks again by itself.
+        code: TRPC_ERROR_CODES_BY_KEY[known.form.trpc],
         message: known.message,
         data: { httpStatus: known.form.http, code: known.code, errors: known.errors, retryAfterMs: known.retryAfterMs },
       };
@@ -44,15 +48,8 @@ const t = initTRPC
 
 export const router = t.router;
 
-const errors = t.middleware(async ({ next }) => {
-  const result = await next();
-  if (result.ok) return result;
-  const known = appErrorOf(result.error);
-  throw new TRPCError({ code: known.form.trpc, message: known.message, cause: known });
-});
-
 /** Anyone. */
-export const publicProcedure = t.procedure.use(errors);
+export const publicProcedure = t.procedure;
 
 /** @throws AppError `unauthenticated`: nobody; `forbidden`: a token that is for AI requests only */
 export function admit(caller: Caller | null): Caller {

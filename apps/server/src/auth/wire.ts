@@ -76,7 +76,7 @@ export function sendProblem(req: IncomingMessage, res: ServerResponse, error: Ap
     res.destroy();
     return;
   }
-  if (error.retryAfterMs !== undefined) res.setHeader('retry-after', Math.ceil(error.retryAfterMs / 1_000));
+  if (error.retryAfter) res.setHeader('retry-after', error.retryAfter);
   // A body that was not read to its end would be taken for the next request.
   if (!req.complete) res.setHeader('connection', 'close');
   res.writeHead(error.form.http, { 'content-type': 'application/problem+json', 'cache-control': 'no-store' });

@@ -4,6 +4,7 @@
  */
 import { AppError, wrongField } from '@synthstack/core';
 import type { Provider, Route } from '../providers/provider.ts';
+import { isObject } from '../providers/reading.ts';
 
 export interface GateRules {
   /** Allowed model ids; null: all public models with a known price. */
@@ -174,8 +175,4 @@ export function notAllowed(field: string): AppError {
     `${field}: this is not possible on the platform's key, which all users share. Leave it out, or use your own key.`,
     { errors: { [field]: ["Not possible on the platform's key: leave it out, or use your own key."] } },
   );
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

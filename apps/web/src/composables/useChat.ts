@@ -195,10 +195,8 @@ export function useChat(onKept: (id: string) => void) {
           if (answer.state !== 'open') ended();
         },
         onConnectionStateChange({ state, error }) {
-          if (!isCurrent() || state !== 'connecting' || !error) return;
-          // A refusal is no broken connection, and asking the same again brings the same.
-          if (problemOf(error).code !== 'unreachable') lost(answer, answerId, heardId, failed);
-          else answer.isCutOff = true;
+          // The browser connects again by itself.
+          if (isCurrent() && state === 'connecting' && error) answer.isCutOff = true;
         },
         onError: () => void (isCurrent() && lost(answer, answerId, heardId, failed)),
         onComplete: () => void (isCurrent() && lost(answer, answerId, heardId, failed)),

@@ -1,8 +1,8 @@
-/** The end of a request of the gateway, however it came: its line in the log and its place in the metrics, once. */
+/** A request of the gateway from its beginning to its end, by whatever door it came: its id, its line in the log and its place in the metrics, once. */
 import type { ServerResponse } from 'node:http';
-import type { AppError, ErrorCode, KeySource } from '@synthstack/core';
-import type { Matched } from './gateway-routes.ts';
-import type { Settled } from './meter.ts';
+import { type AppError, type ErrorCode, type KeySource, toAppError } from '@synthstack/core';
+import { type Matched, matchRoute } from './gateway-routes.ts';
+import { type Meter, requestIdOf, type Settled } from './meter.ts';
 import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
 import { printable } from './printable.ts';
@@ -15,6 +15,8 @@ export interface Asked {
   target: Target;
   /** null: there is no such route. */
   matched: Matched | null;
+  /** By `performance.now()`, in ms. */
+  startedAt: number;
   /** The headers that the caller gets, but for those of every answer: name, value, name, value. */
   said: readonly string[];
   /** What the body asks for, once it is read. */
@@ -22,17 +24,28 @@ export interface Asked {
   streamed: boolean;
   /** What its row says, once that is closed. */
   settled: Settled | null;
+  /** Of ours; null: none, whatever the provider said. */
+  error: AppError | null;
 }
 
 /** What an answer's way out says of its end. */
 export type Ended = Pick<ServerResponse, 'statusCode' | 'destroyed' | 'writableEnded'>;
 
-export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>; log: Log }) {
-  return (res: Ended, asked: Asked, error: AppError | null, durationMs: number): void => {
+export interface AttendanceParts {
+  meter: Pick<Meter, 'newId'>;
+  metrics: Pick<Metrics, 'began' | 'ended'>;
+  log: Log;
+}
+
+export type Attendance = ReturnType<typeof createAttendance>;
+
+export function createAttendance({ meter, metrics, log }: AttendanceParts) {
+  function end(out: Ended, asked: Asked): void {
     const { requestId, matched, said, model, streamed, settled } = asked;
+    const durationMs = performance.now() - asked.startedAt;
     const source = (headerIn(said, 'x-byok-key-source') as KeySource | undefined) ?? null;
     const fallbackReason = headerIn(said, 'x-byok-fallback-reason');
-    const { status, outcome, code } = endingOf(res, settled, error);
+    const { status, outcome, code } = endingOf(out, asked);
     metrics.ended({ matched, model, source, fallbackReason: fallbackReason ?? null, outcome, code, durationMs, streamed, settled });
     const named = settled?.model ?? model;
     log.info(
@@ -53,6 +66,54 @@ export function createEnding({ metrics, log }: { metrics: Pick<Metrics, 'ended'>
       },
       'request',
     );
+  }
+
+  return {
+    /** A request has come: from here on it counts as under way, until `attend` is through with it. */
+    begin(method: string, target: Target, headers: Parameters<typeof matchRoute>[2]): Asked {
+      const id = meter.newId();
+      const matched = matchRoute(method, target.pathname, headers);
+      const startedAt = performance.now();
+      metrics.began();
+      return {
+        id,
+        requestId: requestIdOf(id),
+        target,
+        matched,
+        startedAt,
+        said: [],
+        model: null,
+        streamed: false,
+        settled: null,
+        error: null,
+      };
+    },
+
+    /**
+     * Waits for its answer, and sees to its end.
+     * @param out  the answer's way out
+     * @param answered  rejects with what its caller is still to be told
+     * @param tell  tells an error of ours. One function for all requests: one for each would cost them
+     */
+    async attend<Out extends Ended>(
+      asked: Asked,
+      out: Out,
+      answered: Promise<void>,
+      tell: (out: Out, error: AppError, asked: Asked) => void,
+    ): Promise<void> {
+      try {
+        await answered;
+      } catch (thrown) {
+        const error = toAppError(thrown);
+        asked.error = error;
+        if (error.code === 'internal' || error.code === 'storage_unavailable')
+          log.error({ requestId: asked.requestId }, error.message, error.cause);
+        asked.said = Object.entries(error.headers ?? {}).flat();
+        tell(out, error, asked);
+      } finally {
+        end(out, asked);
+      }
+    },
   };
 }
 
@@ -72,18 +133,18 @@ interface Ending {
 
 const clientClosed: Ending = { status: 499, outcome: 'client_closed', code: null };
 
-function endingOf(res: Ended, settled: Settled | null, error: AppError | null): Ending {
-  if (hasLeft(res, settled)) return clientClosed;
-  const status = res.statusCode;
+function endingOf(out: Ended, { settled, error }: Asked): Ending {
+  if (hasLeft(out, settled)) return clientClosed;
+  const status = out.statusCode;
   if (error) return { status, outcome: error.code, code: error.code };
   if (settled) return { status, outcome: settled.errorCode ?? 'ok', code: null };
   return { status, outcome: outcomeOf(status), code: null };
 }
 
 /** Whoever leaves after the terminal event has had the whole answer, and its row says so. */
-function hasLeft(res: Ended, settled: Settled | null): boolean {
+function hasLeft(out: Ended, settled: Settled | null): boolean {
   if (settled) return settled.status === null || settled.errorCode === 'client_closed';
-  return res.destroyed && !res.writableEnded;
+  return out.destroyed && !out.writableEnded;
 }
 
 /** Of what a provider said to a request that leaves no row. */
