@@ -1,10 +1,9 @@
 import { useQueryCache } from '@pinia/colada';
 import type { AnswerEvent, Ask, Asked, Attachment, ConversationView, ProviderId } from '@synthstack/core';
-import type { AppRouter } from '@synthstack/server/router';
-import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { computed, onScopeDispose, reactive, ref } from 'vue';
 import { api } from '../api.ts';
 import { adopt, apply, type ChatMessage, fail, fromView, openAnswer, question, totalsOf } from '../chat/messages.ts';
+import { ear } from '../ear.ts';
 import { t } from '../i18n/i18n.ts';
 import { problemOf } from '../problem.ts';
 
@@ -26,8 +25,6 @@ const mostTries = 4;
  * @param onKept  a new conversation got its id
  */
 export function useChat(onKept: (id: string) => void) {
-  // Of its own, so that the pages that do not listen need not know how.
-  const ear = createTRPCClient<AppRouter>({ links: [httpSubscriptionLink({ url: '/trpc' })] });
   const cache = useQueryCache();
   const messages = ref<ChatMessage[]>([]);
   const about = ref<Pick<ConversationView, 'id' | 'title' | 'provider' | 'model' | 'hidden'> | null>(null);
