@@ -6,6 +6,9 @@ import { adopt, apply, type ChatMessage, fail, fromView, openAnswer, question, t
 import { ear } from '../ear.ts';
 import { t } from '../i18n/i18n.ts';
 import { problemOf } from '../problem.ts';
+import { conversationsKey } from './useConversations.ts';
+import { keysKey } from './useKeys.ts';
+import { limitsKey } from './usePlan.ts';
 
 export interface Choice {
   provider: ProviderId;
@@ -151,7 +154,7 @@ export function useChat(onKept: (id: string) => void) {
       about.value = { id: asked.conversationId, title: null, provider: null, model: null, hidden: 0 };
       onKept(asked.conversationId);
     }
-    void cache.invalidateQueries({ key: ['conversations'] });
+    void cache.invalidateQueries({ key: conversationsKey });
     listen(answer, asked.answerId);
     if (isStopWanted) void stop();
   }
@@ -245,7 +248,7 @@ export function useChat(onKept: (id: string) => void) {
     listening?.unsubscribe();
     listening = null;
     if (about.value && about.value.title === null) void nameIt(about.value.id);
-    for (const key of [['conversations'], ['limits'], ['keys']]) void cache.invalidateQueries({ key });
+    for (const key of [conversationsKey, limitsKey, keysKey]) void cache.invalidateQueries({ key });
   }
 
   async function nameIt(id: string): Promise<void> {
