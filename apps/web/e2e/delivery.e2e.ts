@@ -69,7 +69,7 @@ test('the built pages hold no inline script or style, no eval, and no font or ic
   const html = readFileSync(join(dist, 'index.html'), 'utf8');
   expect(html.match(/<script(?![^>]*\ssrc=)|<style|\son\w+=|\sstyle=/g)).toBeNull();
   for (const file of files.filter((one) => one.endsWith('.js'))) {
-    // vue-i18n, zod and ECharts can each make functions from text; none of that may be reached, and best is that it is not there.
+    // zod and ECharts can each make functions from text; none of that may be reached, and best is that it is not there.
     const found = readFileSync(join(dist, file), 'utf8').match(/\beval\(|\bnew Function\(/g);
     expect(found, file).toBeNull();
   }
