@@ -16,7 +16,7 @@ const pages: Readonly<Record<string, readonly string[]>> = {
   'settings/profile': ['pages/ProfilePage.vue'],
   agents: ['components/AgentsFrame.vue', 'pages/AgentsPage.vue'],
   'agents/_': ['components/AgentsFrame.vue', 'pages/ChatPage.vue'],
-  'chat/_': ['components/AgentsFrame.vue', 'pages/ChatPage.vue'],
+  'chat/_': ['components/AgentsFrame.vue', 'pages/ChatPage.vue', 'components/AnswerText.vue'],
 };
 
 type Bundle = Parameters<Extract<Plugin['generateBundle'], (...args: never[]) => unknown>>[1];
