@@ -13,7 +13,7 @@ const smallParts =
 export default defineConfig({
   plugins: [vue(), quasar({ sassVariables: false }), pageFiles()],
   define: {
-    __VUE_OPTIONS_API__: 'true',
+    __VUE_OPTIONS_API__: 'false',
     __VUE_PROD_DEVTOOLS__: 'false',
   },
   css: { preprocessorOptions: { sass: { silenceDeprecations: ['import', 'global-builtin', 'if-function'] } } },
