@@ -11,7 +11,7 @@ const web = join(root, 'apps/web');
 const stampFile = join(web, 'node_modules/.cache/build-web.sha256');
 const sources = [
   'apps/web/{src,public}/**/*.*',
-  'apps/web/{index.html,vite.config.ts,package.json,tsconfig.json}',
+  'apps/web/{index.html,page-files.ts,vite.config.ts,package.json,tsconfig.json}',
   'packages/core/{package.json,src/**/*.ts}',
   'pnpm-lock.yaml',
   'tsconfig.base.json',

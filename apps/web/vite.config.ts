@@ -1,18 +1,20 @@
 import { quasar } from '@quasar/vite-plugin';
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vite';
+import { pageFiles } from './page-files.ts';
 
 /** `vite` (the development server) passes calls on to a server started beside it; that one wants PUBLIC_URL=http://localhost:5173. */
 const server = process.env.SERVER_URL ?? 'http://127.0.0.1:3000';
 
+/** What several pages have in common, but for fields, dialogs, and zod: those are large, and not every page has them. */
+const smallParts =
+  /[\\/]core[\\/]src[\\/](tiers|contracts[\\/]bounds)|[\\/]quasar[\\/]src[\\/](components[\\/]toggle|.*focus-manager)|[\\/]web[\\/]src[\\/](composables|[a-z-]+\.ts|components[\\/](?!\w*(Dialog|TextField|Frame|Form)))/;
+
 export default defineConfig({
-  plugins: [vue(), quasar({ sassVariables: false })],
+  plugins: [vue(), quasar({ sassVariables: false }), pageFiles()],
   define: {
-    __VUE_OPTIONS_API__: 'true',
+    __VUE_OPTIONS_API__: 'false',
     __VUE_PROD_DEVTOOLS__: 'false',
-    __VUE_I18N_FULL_INSTALL__: 'false',
-    __VUE_I18N_LEGACY_API__: 'false',
-    __INTLIFY_PROD_DEVTOOLS__: 'false',
   },
   css: { preprocessorOptions: { sass: { silenceDeprecations: ['import', 'global-builtin', 'if-function'] } } },
   build: {
@@ -26,6 +28,15 @@ export default defineConfig({
         // The contracts only declare: a schema that no page uses takes zod's share of it along.
         moduleSideEffects: [{ test: /packages\/core\/src\//, sideEffects: false }],
         manualPureFunctions: ['z'],
+      },
+      output: {
+        // Few files: without HTTP/2 a browser fetches six at a time, and on a slow network each turn takes longer than what is in it.
+        codeSplitting: {
+          groups: [
+            { name: 'start', tags: ['$initial'], priority: 1 },
+            { name: 'parts', test: smallParts, minShareCount: 2 },
+          ],
+        },
       },
     },
   },

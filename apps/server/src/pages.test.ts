@@ -15,7 +15,7 @@ const index = '<!doctype html><div id="app"></div>';
 /** Built pages in a folder, beside something that nobody may have. */
 async function stage(files: Record<string, string>) {
   const folder = mkdtempSync(join(tmpdir(), 'byok-pages-'));
-  mkdirSync(join(folder, 'dist/assets'), { recursive: true });
+  for (const part of ['assets', 'agents']) mkdirSync(join(folder, 'dist', part), { recursive: true });
   writeFileSync(join(folder, 'secret.txt'), 'the secret');
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, 'dist', name), content);
   const pages = loadPages(join(folder, 'dist'));
@@ -61,6 +61,30 @@ test('hashed files are kept for a year, the page itself is asked for each time, 
     expect((await pages.get(path)).status).toBe(404);
   const head = await pages.get('/assets/index-D4f3.js', {}, 'HEAD');
   expect([head.status, head.headers['content-length'], head.body.length]).toEqual([200, `${script.length}`, 0]);
+});
+
+test('a path has the HTML that is named like it, or the one for all that is beside it', async () => {
+  await using pages = await stage({
+    ...built,
+    'agents.html': 'all agents',
+    'agents/_.html': 'any agent',
+    'agents/writer.html': 'the writer',
+  });
+  const expected = {
+    '/agents': 'all agents',
+    '/agents/': 'all agents',
+    '/agents/writer': 'the writer',
+    '/agents/general?start=1': 'any agent',
+    '/agents/general/': 'any agent',
+    '/agents/general/more': index,
+    '/agent': index,
+    '/': index,
+  };
+  for (const [path, html] of Object.entries(expected)) {
+    const page = await pages.get(path);
+    expect(page, path).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-cache' } });
+    expect(page.body.toString(), path).toBe(html);
+  }
 });
 
 test('what is long goes out as brotli where that is understood', async () => {

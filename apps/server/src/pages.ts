@@ -1,6 +1,6 @@
-/** The built pages, from memory: hashed files for a year, index.html for every other path, brotli where it is understood. */
+/** The built pages, from memory: hashed files for a year, a page's HTML or index.html for every other path, brotli where it is understood. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { extname } from 'node:path';
+import { extname, posix } from 'node:path';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { readFiles } from './pages-files.ts';
 
@@ -31,10 +31,16 @@ export function loadPages(folder: string) {
   const pages = new Map([...readFiles(folder)].map(([file, plain]) => [`/${file}`, pageOf(file, plain)]));
   const index = pages.get('/index.html') ?? missing;
 
+  /** `/agents/general` has agents/general.html, else agents/_.html; of which there is neither, index.html. They differ in what they load ahead. */
+  const htmlOf = (pathname: string): Page => {
+    const path = pathname.replace(/\/$/, '');
+    return pages.get(`${path}.html`) ?? pages.get(`${posix.dirname(path)}/_.html`) ?? index;
+  };
+
   return {
-    /** Answers GET and HEAD; paths of the pages' own router get index.html, missing files 404. */
+    /** Answers GET and HEAD; paths of the pages' own router get their HTML, missing files 404. */
     serve(req: IncomingMessage, res: ServerResponse, pathname: string): void {
-      const page = pages.get(pathname) ?? (isFileLike(pathname) ? null : index);
+      const page = pages.get(pathname) ?? (isFileLike(pathname) ? null : htmlOf(pathname));
       if (!page) return void res.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('Not found');
       const brotli = takesBrotli(req.headers['accept-encoding']) ? page.brotli() : null;
       const body = brotli ?? page.plain;

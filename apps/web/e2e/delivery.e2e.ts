@@ -38,6 +38,29 @@ test.each(['en-US', 'de-DE'])('the first page is at most 170 kB of script and st
 
 const sizeOf = async (response: Response) => gzipSync(await response.body(), { level: 9 }).length;
 
+test('the HTML of a page names every file that opening it takes', async () => {
+  const { context } = await stage.user('premium');
+  const storageState = await context.storageState();
+  const forUsers = ['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', '/settings/plan', '/settings/profile'];
+  for (const path of ['/sign-in', ...forUsers, '/agents', '/agents/general']) {
+    const { page, context: visit } = await stage.visitor(path === '/sign-in' ? {} : { storageState });
+    const html = await (await fetch(`${stage.origin}${path}`)).text();
+    const fetched: string[] = [];
+    page.on('request', (request) => fetched.push(new URL(request.url()).pathname));
+    await page.goto(path);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.waitForLoadState('networkidle');
+    const files = fetched.filter((file) => file.startsWith('/assets/'));
+    expect(files.length, path).toBeGreaterThan(2);
+    expect(
+      files.filter((file) => !html.includes(`"${file}"`)),
+      path,
+    ).toEqual([]);
+    await visit.close();
+  }
+  await context.close();
+});
+
 test('files with a hash in their name are kept for a year and come compressed; the page itself is asked for again', async () => {
   const page = await fetch(`${stage.origin}/sign-in`);
   expect(page.headers.get('cache-control')).toBe('no-cache');
@@ -69,7 +92,7 @@ test('the built pages hold no inline script or style, no eval, and no font or ic
   const html = readFileSync(join(dist, 'index.html'), 'utf8');
   expect(html.match(/<script(?![^>]*\ssrc=)|<style|\son\w+=|\sstyle=/g)).toBeNull();
   for (const file of files.filter((one) => one.endsWith('.js'))) {
-    // vue-i18n, zod and ECharts can each make functions from text; none of that may be reached, and best is that it is not there.
+    // zod and ECharts can each make functions from text; none of that may be reached, and best is that it is not there.
     const found = readFileSync(join(dist, file), 'utf8').match(/\beval\(|\bnew Function\(/g);
     expect(found, file).toBeNull();
   }

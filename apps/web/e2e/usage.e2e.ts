@@ -40,7 +40,10 @@ async function open(name: string, query = '', options: BrowserContextOptions = {
     sessions.set(name, await visitor.context.storageState());
   }
   await visitor.page.goto(`${usage}${query}`);
+  // It is drawn when somebody is about to see it.
+  await visitor.page.locator('.chart__place').scrollIntoViewIfNeeded();
   await visitor.page.locator('.chart__canvas canvas').waitFor();
+  await visitor.page.evaluate(() => scrollTo(0, 0));
   return visitor;
 }
 

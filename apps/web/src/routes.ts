@@ -1,7 +1,7 @@
 /** The pages and who may open them. Each page is a file of its own, loaded when it is first opened. */
 import type { Pinia } from 'pinia';
 import { watchEffect } from 'vue';
-import { createRouter, createWebHistory, type RouteRecordRaw, type Router } from 'vue-router';
+import { createRouter, createWebHistory, type RouteRecordRaw, type Router, START_LOCATION } from 'vue-router';
 import { loadTexts, type TextKey, t } from './i18n/i18n.ts';
 import { useSession } from './session.ts';
 
@@ -81,8 +81,8 @@ export function createRoutes(pinia: Pinia): Router {
   const router = createRouter({
     history: createWebHistory(),
     routes,
-    // What a page keeps in its query (a range, filters) changes the page, not the place in it.
-    scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? false : { top: 0 }),
+    // What a page keeps in its query (a range, filters) changes the page, not the place in it. The first page is at its top already.
+    scrollBehavior: (to, from, saved) => saved ?? (from === START_LOCATION || to.path === from.path ? false : { top: 0 }),
   });
 
   router.beforeEach(async (to) => {

@@ -35,4 +35,5 @@ async function textOf(file: File): Promise<string | null> {
 /** As the contract wants names: what could end a quotation becomes a dash. */
 const nameOf = (file: File): string => file.name.replace(/[\p{Cc}"<>]+/gu, '-').slice(0, 200) || 'file.txt';
 
-const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
+/** As UTF-8. */
+export const bytesOf = (text: string): number => new TextEncoder().encode(text).length;

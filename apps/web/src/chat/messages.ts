@@ -1,5 +1,6 @@
 /** A conversation as a page shows it, and what each event of an answer changes in it. */
 import type { AnswerEvent, Asked, Attachment, MessageView } from '@synthstack/core';
+import { bytesOf } from './files.ts';
 
 export interface ChatMessage extends Omit<MessageView, 'id' | 'attachments' | 'requestId' | 'createdAt'> {
   /** Stays the same from the moment when it is shown; the server's id comes later. */
@@ -34,7 +35,7 @@ const nothingYet = {
 } as const;
 
 export function question(agent: string, content: string, files: Attachment[]): ChatMessage {
-  const attachments = files.map(({ name, text }) => ({ name, size: new TextEncoder().encode(text).length }));
+  const attachments = files.map(({ name, text }) => ({ name, size: bytesOf(text) }));
   return { ...nothingYet, key: newKey(), id: null, role: 'user', content, attachments, files, agent, state: 'done' };
 }
 

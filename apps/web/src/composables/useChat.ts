@@ -1,12 +1,14 @@
 import { useQueryCache } from '@pinia/colada';
 import type { AnswerEvent, Ask, Asked, Attachment, ConversationView, ProviderId } from '@synthstack/core';
-import type { AppRouter } from '@synthstack/server/router';
-import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { computed, onScopeDispose, reactive, ref } from 'vue';
 import { api } from '../api.ts';
 import { adopt, apply, type ChatMessage, fail, fromView, openAnswer, question, totalsOf } from '../chat/messages.ts';
+import { ear } from '../ear.ts';
 import { t } from '../i18n/i18n.ts';
 import { problemOf } from '../problem.ts';
+import { conversationsKey } from './useConversations.ts';
+import { keysKey } from './useKeys.ts';
+import { limitsKey } from './usePlan.ts';
 
 export interface Choice {
   provider: ProviderId;
@@ -26,8 +28,6 @@ const mostTries = 4;
  * @param onKept  a new conversation got its id
  */
 export function useChat(onKept: (id: string) => void) {
-  // Of its own, so that the pages that do not listen need not know how.
-  const ear = createTRPCClient<AppRouter>({ links: [httpSubscriptionLink({ url: '/trpc' })] });
   const cache = useQueryCache();
   const messages = ref<ChatMessage[]>([]);
   const about = ref<Pick<ConversationView, 'id' | 'title' | 'provider' | 'model' | 'hidden'> | null>(null);
@@ -154,7 +154,7 @@ export function useChat(onKept: (id: string) => void) {
       about.value = { id: asked.conversationId, title: null, provider: null, model: null, hidden: 0 };
       onKept(asked.conversationId);
     }
-    void cache.invalidateQueries({ key: ['conversations'] });
+    void cache.invalidateQueries({ key: conversationsKey });
     listen(answer, asked.answerId);
     if (isStopWanted) void stop();
   }
@@ -246,7 +246,7 @@ export function useChat(onKept: (id: string) => void) {
     listening?.unsubscribe();
     listening = null;
     if (about.value && about.value.title === null) void nameIt(about.value.id);
-    for (const key of [['conversations'], ['limits'], ['keys']]) void cache.invalidateQueries({ key });
+    for (const key of [conversationsKey, limitsKey, keysKey]) void cache.invalidateQueries({ key });
   }
 
   async function nameIt(id: string): Promise<void> {

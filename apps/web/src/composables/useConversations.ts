@@ -3,17 +3,17 @@ import type { ConversationSummary } from '@synthstack/core';
 import { computed, type Ref, ref, watch } from 'vue';
 import { api } from '../api.ts';
 
-const key = 'conversations';
+export const conversationsKey = ['conversations'];
 
 /** The caller's conversations, those whose title has `search` in it where that is not empty. Verbs reject with the server's error. */
 export function useConversations(search: Ref<string>) {
   const cache = useQueryCache();
   const query = computed(() => search.value.trim().slice(0, 200));
   const { data, error, refetch } = useQuery({
-    key: () => [key, query.value],
+    key: () => [...conversationsKey, query.value],
     query: () => api.conversations.list.query(query.value ? { query: query.value } : {}),
   });
-  const refresh = () => cache.invalidateQueries({ key: [key] });
+  const refresh = () => cache.invalidateQueries({ key: conversationsKey });
 
   /** Older ones than the first page, fetched by hand; a change of that page begins anew. */
   const older = ref<ConversationSummary[]>([]);

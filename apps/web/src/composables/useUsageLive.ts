@@ -1,7 +1,6 @@
 import { type EntryKey, useQueryCache } from '@pinia/colada';
-import type { AppRouter } from '@synthstack/server/router';
-import { createTRPCClient, httpSubscriptionLink } from '@trpc/client';
 import { onMounted, onScopeDispose } from 'vue';
+import { ear } from '../ear.ts';
 
 const firstWaitMs = 1_000;
 const longestWaitMs = 60_000;
@@ -13,8 +12,6 @@ const longestWaitMs = 60_000;
  * @param keys  of the queries that are asked again
  */
 export function useUsageLive(keys: readonly EntryKey[]): void {
-  // Of its own, so that the pages that do not listen need not know how.
-  const client = createTRPCClient<AppRouter>({ links: [httpSubscriptionLink({ url: '/trpc' })] });
   const cache = useQueryCache();
   let subscription: { unsubscribe(): void } | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -35,7 +32,7 @@ export function useUsageLive(keys: readonly EntryKey[]): void {
 
   function listen(): void {
     if (subscription || document.hidden) return;
-    subscription = client.usage.live.subscribe(undefined, {
+    subscription = ear.usage.live.subscribe(undefined, {
       // Also at first: a request may have ended after the page had asked and before it listened.
       onStarted: () => void refresh(),
       onData() {

@@ -21,6 +21,16 @@ test('numbers, money and plurals follow the language', async () => {
   expect(list('keys.steps.unverified', { name: 'OpenAI' })).toEqual(['„Schlüssel testen“ fragt OpenAI sofort.']);
   await setLanguage('en');
   expect(plural('usage.unpriced', 1200)).toBe('1,200 requests of unknown price');
+  expect([0, 1, 2].map((count) => plural('usage.unpriced', count))).toEqual([
+    '0 requests of unknown price',
+    '1 request of unknown price',
+    '2 requests of unknown price',
+  ]);
+  expect([0, 1, 2].map((count) => plural('profile.password.ended', count))).toEqual([
+    'There was no other session.',
+    '1 other session was signed out.',
+    '2 other sessions were signed out.',
+  ]);
   expect(t('keys.removed', { name: 'OpenAI' })).toBe('Your OpenAI key was removed from this server.');
   await setLanguage('de');
 });

@@ -3,7 +3,6 @@
  * others are fetched when they are chosen, and parts that few people need with the pages that show them. A text is named by its path in `en/`; a name that is not there does not compile.
  */
 import { computed, ref } from 'vue';
-import { createI18n } from 'vue-i18n';
 import type { admin } from './en/admin.ts';
 import { en } from './en/index.ts';
 
@@ -36,7 +35,10 @@ const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>
 };
 const wantedParts = new Set<Part>();
 
-const i18n = createI18n({ legacy: false, locale: 'en' as string, fallbackLocale: 'en', messages: { en } as Record<string, Messages> });
+const chosenLanguage = ref<Language>('en');
+export const language = computed(() => chosenLanguage.value);
+/** Of each language that is here. */
+const messagesOf = new Map<Language, object>([['en', en]]);
 
 type Leaf<T, Kind> = {
   [Name in keyof T & string]: T[Name] extends Kind
@@ -51,18 +53,30 @@ type Values = Readonly<Record<string, string | number>>;
 
 /** The text of that name with `{values}` put in. Reactive: where it is shown, it changes with the language. */
 export function t(key: TextKey, values: Values = {}): string {
-  return i18n.global.t(key, values);
+  return filled(String(textAt(key)), values);
 }
 
-/** The form of the text that fits the number: `one request | {n} requests`; `{n}` is written as people of the language write it. */
+/**
+ * The form of the text that fits the number: `one request | {n} requests`, or `no request | one request | {n} requests`; `{n}` is
+ * written as people of the language write it.
+ */
 export function plural(key: TextKey, count: number, values: Values = {}): string {
-  return i18n.global.t(key, { n: new Intl.NumberFormat(formatLocale.value).format(count), ...values }, count);
+  const forms = String(textAt(key)).split(' | ');
+  const form = forms.length > 2 ? Math.min(count, forms.length - 1) : count === 1 ? 0 : forms.length - 1;
+  return filled(forms[form] ?? '', { n: new Intl.NumberFormat(formatLocale.value).format(count), ...values });
 }
 
 /** Several sentences of one name. */
 export function list(key: ListKey, values: Values = {}): string[] {
-  return (i18n.global.tm(key) as unknown[]).map((_text, index) => i18n.global.t(`${key}[${index}]` as string, values));
+  return (textAt(key) as readonly string[]).map((text) => filled(text, values));
 }
+
+const textAt = (key: string): unknown => at(messagesOf.get(language.value), key) ?? at(messagesOf.get('en'), key) ?? key;
+
+const at = (messages: unknown, key: string): unknown =>
+  key.split('.').reduce<unknown>((part, name) => (part as Record<string, unknown> | undefined)?.[name], messages);
+
+const filled = (text: string, values: Values): string => text.replace(/\{(\w+)\}/g, (_all, name: string) => String(values[name] ?? ''));
 
 type Sentences = readonly (readonly [pattern: RegExp, translated: string])[];
 const sentencesOf = new Map<string, Sentences>();
@@ -76,7 +90,7 @@ export function fromServer(sentence: string): string {
 function translated(sentence: string, known: Sentences): string | undefined {
   for (const [pattern, text] of known) {
     const found = pattern.exec(sentence);
-    if (found) return text.replace(/\{(\w+)\}/g, (_all, name: string) => found.groups?.[name] ?? '');
+    if (found) return filled(text, found.groups ?? {});
   }
   // A complaint about the input begins with the field's name, which is no word of any language.
   const [, field, rest] = /^(\w+): (.+)$/s.exec(sentence) ?? [];
@@ -88,8 +102,6 @@ function patternOf(template: string): RegExp {
   const escaped = template.replace(/[.*+?^$()|[\]\\]/g, '\\$&');
   return new RegExp(`^${escaped.replace(/\{(\w+)\}/g, '(?<$1>.+)')}$`, 's');
 }
-
-export const language = computed(() => i18n.global.locale.value as Language);
 
 /** How numbers and dates are written: as in the person's own country where the browser knows it to speak the language. */
 export const formatLocale = computed(
@@ -118,7 +130,7 @@ export async function setLanguage(chosen: Language): Promise<void> {
   if (chosen !== 'en') await add(chosen, 'all', loaders[chosen]);
   await Promise.all([...wantedParts].map((part) => addPart(chosen, part)));
   if (lastChosen !== chosen) return;
-  i18n.global.locale.value = chosen;
+  chosenLanguage.value = chosen;
   document.documentElement.lang = chosen;
 }
 
@@ -142,7 +154,7 @@ async function add(to: Language, what: string, load: () => Promise<{ messages: o
   if (added.has(name)) return;
   const { messages, sentences } = await load();
   added.add(name);
-  i18n.global.mergeLocaleMessage(to, messages);
+  messagesOf.set(to, { ...messagesOf.get(to), ...messages });
   const patterns = Object.entries(sentences).map(([template, text]) => [patternOf(template), text] as const);
   sentencesOf.set(to, [...(sentencesOf.get(to) ?? []), ...patterns]);
 }

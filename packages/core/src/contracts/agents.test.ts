@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { AgentDefinition, AgentSlug, AnswerEvent, Ask, Attachment, maxAttachmentBytes, maxContent, Question, Title } from './agents.ts';
+import { AgentDefinition, AgentSlug, AnswerEvent, Ask, Attachment, Question, Title } from './agents.ts';
+import { maxAttachmentBytes, maxContent } from './bounds.ts';
 
 const id = '9d0c2c5e-8f7b-4a39-9a67-5f3b2f1d9c22';
 const fieldsOf = (value: unknown): string[] => {

@@ -1,5 +1,6 @@
 /** The AI Cofounders: who they are, what one asks them, and the events in which they answer. */
 import { z } from 'zod';
+import { maxAttachmentBytes, maxAttachments, maxContent } from './bounds.ts';
 import { fallbackReasons, KeySource, ProviderId } from './keys.ts';
 
 export const AgentSlug = z
@@ -30,9 +31,6 @@ export const AgentList = z.object({ agents: z.array(AgentView) });
 
 // Asking
 
-export const maxContent = 100_000;
-export const maxAttachments = 5;
-export const maxAttachmentBytes = 200_000;
 const maxHistory = 200;
 
 /** A text file that goes with a message. The name becomes part of the prompt, so it holds nothing that could end it. */

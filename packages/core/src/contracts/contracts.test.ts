@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { Credentials, Email, Me, Password, SetUp, UpdateMe } from './accounts.ts';
+import { outcomes } from './bounds.ts';
 import { KeyRef, KeySwitches, KeyText, KeyView, keyStatuses, ProviderId, TypedKey, Verdict } from './keys.ts';
 import { LimitsView, PlanView, TierSchema } from './plans.ts';
 import { NewToken, TokenRef, TokenView } from './tokens.ts';
-import { outcomes, Timezone, UsageChange, UsageExport, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from './usage.ts';
+import { Timezone, UsageChange, UsageExport, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from './usage.ts';
 
 const id = '9d0c2c5e-8f7b-4a39-9a67-5f3b2f1d9c22';
 const key = 'sk-proj-Zq81vNf4Rm0Tt7wYabc1';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { keySources, providerIds } from './bounds.ts';
 
-export const providerIds = ['openai', 'anthropic'] as const;
 export const ProviderId = z.enum(providerIds, { error: `Unknown provider: use one of ${providerIds.join(', ')}.` });
 export type ProviderId = z.infer<typeof ProviderId>;
 
@@ -21,7 +21,6 @@ export const fallbackReasons = [
 ] as const;
 export type FallbackReason = (typeof fallbackReasons)[number];
 
-export const keySources = ['user', 'platform'] as const;
 export const KeySource = z.enum(keySources);
 export type KeySource = z.infer<typeof KeySource>;
 

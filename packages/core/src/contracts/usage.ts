@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { fallbackReasons, KeySource, keySources, ProviderId } from './keys.ts';
+import { keySources, outcomes } from './bounds.ts';
+import { fallbackReasons, KeySource, ProviderId } from './keys.ts';
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -63,11 +64,6 @@ export const UsageQuery = z
   .transform((query) => ({ ...query, groupBy: query.groupBy ?? (query.hours === undefined ? ('day' as const) : ('hour' as const)) }));
 export type UsageQuery = z.output<typeof UsageQuery>;
 
-/**
- * How a request ended. `ok`: it was answered in full, with a 2xx; `failed`: it ended otherwise; `open`: it has not ended yet. Of all
- * three: `fallback`: the user's own key was not used although there is one; `estimated`: its usage was worked out, not told.
- */
-export const outcomes = ['ok', 'failed', 'fallback', 'estimated', 'open'] as const;
 const narrowed = { ...instants, ...filters, outcome: z.enum(outcomes, `outcome: ${outcomes.join(', ')}.`).optional() };
 const inOrder = (range: { from: string; to: string }) => Date.parse(range.to) > Date.parse(range.from);
 const order = { path: ['to'], message: 'It must be after from.' };
