@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { eq, sql } from 'drizzle-orm';
 import { expect, test } from 'vitest';
-import { testDb, testDialect } from '../../test/db.ts';
-import { atomically, must } from './open.ts';
+import { testDb, testDialect, testPlace } from '../../test/db.ts';
+import { migrations } from './migrations/index.ts';
+import { atomically, must, openDb } from './open.ts';
 
 const now = new Date(1_700_000_000_000);
 const notice = (id: string) => ({ id, userId: 'ada', kind: 'test', dedupe: id, data: { a: 'ü' }, createdAt: now });
@@ -83,6 +84,17 @@ test('opening a database again leaves its rows, and two openings at once migrate
   const [one, two] = await Promise.all([db.reopen(), db.reopen()]);
   expect(await two.orm.select().from(two.tables.notice)).toHaveLength(1);
   expect(await two.orm.select().from(two.tables.generation)).toHaveLength(1);
+  await one.close();
+  if (testDialect === 'sqlite') await two.close();
+});
+
+test('an empty database gets its tables, and two openings at once make them once', async () => {
+  await using place = await testPlace(false);
+  const [one, two] = await Promise.all([openDb(place.options), openDb(place.options)]);
+  expect(await one.orm.select().from(one.tables.generation)).toHaveLength(1);
+  expect(await two.orm.select().from(two.tables.notice)).toEqual([]);
+  const names = await two.read({ sql: 'select name from migration order by name', params: [] });
+  expect(names.flat()).toEqual(migrations.map(({ name }) => name));
   await one.close();
   if (testDialect === 'sqlite') await two.close();
 });
