@@ -1,5 +1,9 @@
 import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { compileCache } from './apps/server/test/compile-cache.ts';
+
+// For the workers of vitest, and all that they start.
+Object.assign(process.env, compileCache);
 
 const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
 /** Sockets, bodies and SDKs, where the engine behind them makes no difference and the time does. */

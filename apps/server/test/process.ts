@@ -6,10 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileCache } from './compile-cache.ts';
 
 const main = join(import.meta.dirname, '../src/main.ts');
-/** A third of a start is spent on compiling what was compiled a second ago. */
-export const compileCache = { NODE_COMPILE_CACHE: join(tmpdir(), 'byok-compile-cache') };
 
 export interface Ended {
   code: number | null;

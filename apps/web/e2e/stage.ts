@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { TierName } from '@synthstack/core';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { inject } from 'vitest';
-import { compileCache } from '../../server/test/process.ts';
+import { compileCache } from '../../server/test/compile-cache.ts';
 import { type ScriptedProvider, startProvider } from '../../server/test/provider.ts';
 import { type Office, openOffice, password } from './office.ts';
 
