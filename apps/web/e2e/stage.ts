@@ -18,6 +18,9 @@ const main = join(import.meta.dirname, '../../server/src/main.ts');
 
 export { password };
 
+/** A start takes two seconds of work, which may be long on a machine that has much else to do. */
+const startLimitMs = 50_000;
+
 export interface Stage extends AsyncDisposable {
   origin: string;
   /** The one-time link, as the console printed it. */
@@ -80,7 +83,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
   const setUpLink = await until(() => {
     if (server.exitCode !== null) throw new Error(`The server ended:\n${written}`);
     return /https?:\/\/\S+\/setup\?token=\S+/.exec(written)?.[0];
-  }).catch(async (error: unknown) => {
+  }, startLimitMs).catch(async (error: unknown) => {
     server.kill('SIGKILL');
     await provider.close();
     await rm(folder, { recursive: true, force: true });

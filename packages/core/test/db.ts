@@ -16,6 +16,11 @@ export function testOnSqlite(name: string, run: () => Promise<void>): void {
   if (testDialect === 'sqlite') test(name, run);
 }
 
+/** A test that another one makes up for on SQLite. */
+export function testOnPostgres(name: string, run: () => Promise<void>): void {
+  if (testDialect === 'postgres') test(name, run);
+}
+
 export interface TestDb extends Db, AsyncDisposable {
   /** The folder that holds the files of this database; empty on PostgreSQL. */
   folder: string;
