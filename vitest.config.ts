@@ -1,17 +1,22 @@
 import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { compileCache } from './apps/server/test/compile-cache.ts';
+
+// For the workers of vitest, and all that they start.
+Object.assign(process.env, compileCache);
 
 const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
-/** Sockets, bodies and SDKs, where the engine behind them makes no difference and the time does. */
-const onOneEngine = /(http-connections|gateway-bodies|gateway-sdk)\.test\.ts$/;
+/** Sockets, bodies, SDKs and broken streams, where the engine behind them makes no difference and the time does. */
+const onOneEngine = /(http-connections|gateway-bodies|gateway-sdk|relay\/faults)\.test\.ts$/;
 /** All else that uses the database stage runs on both engines, without anybody having to remember it. */
 const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App)\b/.test(readFileSync(file, 'utf8')));
 
-const shared = { isolate: false, testTimeout: 30_000, hookTimeout: 30_000 };
+const shared = { isolate: false, testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine: tests wait for sockets and disks.
+    maxWorkers: 3,
     projects: [
       { test: { ...shared, name: 'sqlite', include: files, env: { TEST_DATABASE: 'sqlite' } } },
       { test: { ...shared, name: 'postgres', include: onBothEngines, env: { TEST_DATABASE: 'postgres' } } },

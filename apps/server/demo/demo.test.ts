@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { compileCache } from '../test/compile-cache.ts';
 
 const program = join(import.meta.dirname, 'demo.ts');
 
@@ -14,7 +15,7 @@ async function start(env: Record<string, string> = {}, files: Record<string, str
   const cwd = await mkdtemp(join(tmpdir(), 'byok-demo-test-'));
   const temporary = await mkdtemp(join(tmpdir(), 'byok-demo-test-'));
   for (const [name, content] of Object.entries(files)) await writeFile(join(cwd, name), content);
-  const child = spawn(process.execPath, [program], { cwd, env: { PORT: '0', TMPDIR: temporary, ...env } });
+  const child = spawn(process.execPath, [program], { cwd, env: { ...compileCache, PORT: '0', TMPDIR: temporary, ...env } });
   const ended = once(child, 'exit').then(([code]) => code as number | null);
   let said = '';
   child.stdout.on('data', (chunk) => {

@@ -6,10 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileCache } from './compile-cache.ts';
 
 const main = join(import.meta.dirname, '../src/main.ts');
-/** A third of a start is spent on compiling what was compiled a second ago. */
-const shared = { NODE_COMPILE_CACHE: join(tmpdir(), 'byok-compile-cache') };
 
 export interface Ended {
   code: number | null;
@@ -46,7 +45,7 @@ export async function place(env: Env = freshSecrets()): Promise<Place> {
   let printed = '';
 
   function start(args: readonly string[], own: Env = env): Running {
-    const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...shared, ...own } });
+    const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...compileCache, ...own } });
     const said = { out: '', err: '' };
     let onText = () => {};
     for (const [name, stream] of [

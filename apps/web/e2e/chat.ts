@@ -1,4 +1,5 @@
 /** What the browser tests of the agents share: people who have keys, answers of the provider, and where things are on the page. */
+import type { TierName } from '@synthstack/core';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import type { Gate, GatePlace } from '../../server/test/provider.ts';
 import { newKey, openStage, type Stage, until, type Visitor } from './stage.ts';
@@ -10,7 +11,7 @@ export const inference = /chat\/completions|messages/;
 export interface ChatStage {
   stage: Stage;
   /** Somebody new of that tier, with a key of their own that works. */
-  owner(tier?: string): Promise<Visitor & { key: string }>;
+  owner(tier?: TierName): Promise<Visitor & { key: string }>;
   /** Always the same owner, in a new browser: for tests that need nobody fresh. */
   regular(options?: BrowserContextOptions): Promise<Visitor>;
   /** What the provider says next. */
@@ -27,7 +28,7 @@ export async function openChatStage(): Promise<ChatStage> {
   const match = { method: 'POST', path: inference };
   let cookies: Promise<Awaited<ReturnType<Visitor['context']['storageState']>>> | undefined;
 
-  async function owner(tier = 'premium') {
+  async function owner(tier: TierName = 'premium') {
     const user = await stage.user(tier, { reducedMotion: 'reduce' });
     const key = newKey('openai');
     provider.key(key, 'good');

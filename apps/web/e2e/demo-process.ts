@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileCache } from '../../server/test/compile-cache.ts';
 import { until } from './stage.ts';
 
 const program = join(import.meta.dirname, '../../server/demo/demo.ts');
@@ -14,7 +15,7 @@ export interface Demo extends AsyncDisposable {
 }
 
 export async function startDemo(): Promise<Demo> {
-  const demo = spawn(process.execPath, [program], { cwd: tmpdir(), env: { PATH: process.env.PATH ?? '', PORT: '0' } });
+  const demo = spawn(process.execPath, [program], { cwd: tmpdir(), env: { ...compileCache, PATH: process.env.PATH ?? '', PORT: '0' } });
   let said = '';
   for (const stream of [demo.stdout, demo.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
   const exited = once(demo, 'exit');

@@ -11,8 +11,8 @@ beforeAll(async () => {
 const card = (page: Page, name: string) => page.getByRole('region', { name, exact: true });
 const dialog = (page: Page) => page.getByRole('dialog');
 
-async function keysPage(tier = 'premium') {
-  const user = await stage.user(tier);
+async function keysPage() {
+  const user = await stage.user('premium');
   await user.page.goto('/settings/api-keys');
   await card(user.page, 'OpenAI').waitFor();
   return user;
@@ -245,7 +245,7 @@ test('a lapsed plan shows its keys as stored and not used', async () => {
   const key = newKey('openai');
   stage.provider.key(key, 'good');
   await call('keys.save', { provider: 'openai', apiKey: key });
-  await stage.byok(['users', 'set-tier', '--email', email, '--tier', 'premium', '--until', '2026-01-01']);
+  await stage.office.setTier(email, 'premium', new Date('2026-01-01'));
   await page.reload();
   await card(page, 'OpenAI').getByText('Stored, not used').waitFor();
   await page.getByText('Your Premium plan has ended').waitFor();

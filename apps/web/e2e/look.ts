@@ -73,3 +73,17 @@ export async function violations(page: Page): Promise<string[]> {
   const found = await page.evaluate(() => (globalThis as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
 }
+
+/** The page loads in one piece: what is there does not move when data, dialogs or verdicts arrive (Cumulative Layout Shift). */
+export async function expectNoJumps(page: Page, load: () => Promise<unknown>): Promise<void> {
+  await page.addInitScript(() => {
+    const shifts = globalThis as unknown as { __shift: number };
+    shifts.__shift = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) shifts.__shift += (entry as unknown as { value: number }).value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  await load();
+  await settled(page);
+  expect(await page.evaluate(() => (globalThis as unknown as { __shift: number }).__shift)).toBeLessThan(0.05);
+}

@@ -1,6 +1,6 @@
 /** Every other page as people see it: phone and desktop, light and dark, with axe and a picture of each in .screenshots. */
 import { expect, test } from 'vitest';
-import { settled, sizes, violations } from './look.ts';
+import { expectNoJumps, sizes, violations } from './look.ts';
 import { playScenes } from './scenes.ts';
 
 /** Names of pictures, in the order in which a new person meets the pages. */
@@ -34,22 +34,14 @@ test('axe finds what is wrong: an image and a button without a name', async () =
   await context.close();
 });
 
-/** The page loads in one piece: what is there does not move when data, dialogs or verdicts arrive (Cumulative Layout Shift). */
 test.for(['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', '/settings/plan'])(
   'nothing jumps while %s loads',
   async (path) => {
     const { page, context } = await theatre().stage.visitor({ storageState: await theatre().cookiesOf('full'), viewport: sizes.phone });
-    await context.addInitScript(() => {
-      const shifts = globalThis as unknown as { __shift: number };
-      shifts.__shift = 0;
-      new PerformanceObserver((list) => {
-        for (const entry of list.getEntries()) shifts.__shift += (entry as unknown as { value: number }).value;
-      }).observe({ type: 'layout-shift', buffered: true });
+    await expectNoJumps(page, async () => {
+      await page.goto(path);
+      await page.waitForLoadState('networkidle');
     });
-    await page.goto(path);
-    await page.waitForLoadState('networkidle');
-    await settled(page);
-    expect(await page.evaluate(() => (globalThis as unknown as { __shift: number }).__shift)).toBeLessThan(0.05);
     await context.close();
   },
 );

@@ -1,7 +1,7 @@
 /** Settings > Profile and security, and language and appearance for whoever is not signed in. */
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
-import { lookAt, settled, sizes, violations } from './look.ts';
+import { expectNoJumps, lookAt, settled, sizes, violations } from './look.ts';
 import { openStage, password, type Stage, until, type Visitor } from './stage.ts';
 
 let stage: Stage;
@@ -385,16 +385,7 @@ test('what is wrong is said in German to who reads German', async () => {
 test('nothing jumps while the page loads', async () => {
   const { page, context, email } = await person({ viewport: sizes.phone });
   const other = await elsewhere(email);
-  await context.addInitScript(() => {
-    const shifts = globalThis as unknown as { __shift: number };
-    shifts.__shift = 0;
-    new PerformanceObserver((list) => {
-      for (const entry of list.getEntries()) shifts.__shift += (entry as unknown as { value: number }).value;
-    }).observe({ type: 'layout-shift', buffered: true });
-  });
-  await open(page);
-  await settled(page);
-  expect(await page.evaluate(() => (globalThis as unknown as { __shift: number }).__shift)).toBeLessThan(0.05);
+  await expectNoJumps(page, () => open(page));
   await Promise.all([context.close(), other.context.close()]);
 });
 

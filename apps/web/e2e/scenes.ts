@@ -76,6 +76,6 @@ async function seed(stage: Stage): Promise<Record<Person, Visitor>> {
   const kept = newKey('openai');
   stage.provider.key(kept, 'good');
   await lapsed.call('keys.save', { provider: 'openai', apiKey: kept });
-  await stage.byok(['users', 'set-tier', '--email', lapsed.email, '--tier', 'premium', '--until', '2026-01-01']);
+  await stage.office.setTier(lapsed.email, 'premium', new Date('2026-01-01'));
   return { empty, full, lapsed };
 }

@@ -7,13 +7,19 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createProxy, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import type { TierName } from '@synthstack/core';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { inject } from 'vitest';
+import { compileCache } from '../../server/test/compile-cache.ts';
 import { type ScriptedProvider, startProvider } from '../../server/test/provider.ts';
+import { type Office, openOffice, password } from './office.ts';
 
 const main = join(import.meta.dirname, '../../server/src/main.ts');
-export const password = 'correct horse battery staple';
+
+export { password };
+
+/** A start takes two seconds of work, which may be long on a machine that has much else to do. */
+const startLimitMs = 50_000;
 
 export interface Stage extends AsyncDisposable {
   origin: string;
@@ -22,14 +28,13 @@ export interface Stage extends AsyncDisposable {
   provider: ScriptedProvider;
   /** Everything that the server wrote to its console. */
   console(): string;
-  /** A subcommand of the program, on the same data. */
-  byok(args: string[], stdin?: string): Promise<string>;
+  office: Office;
   /** Kills the server, and starts another on the same data and address. `whileDown` is done in between. */
   restart(whileDown?: () => Promise<void>): Promise<void>;
   /** A browser of its own, as far as cookies and storage go, with its first page. */
   visitor(options?: BrowserContextOptions): Promise<Visitor>;
   /** The same, signed in as a new user. */
-  user(tier: string, options?: BrowserContextOptions): Promise<Visitor & { email: string }>;
+  user(tier: TierName, options?: BrowserContextOptions): Promise<Visitor & { email: string }>;
 }
 
 export interface Visitor {
@@ -50,6 +55,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
   const port = line?.to ?? (await freePort());
   const origin = line?.origin ?? `http://127.0.0.1:${port}`;
   const environment = {
+    ...compileCache,
     PATH: process.env.PATH ?? '',
     DATA_DIR: folder,
     PORT: String(port),
@@ -63,14 +69,13 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
     TRUST_PROXY: '127.0.0.1/32',
     ...env,
   };
-  // In a folder of its own, so that no .env of the developer is read.
-  const start = (args: string[]) => spawn(process.execPath, [main, ...args], { cwd: folder, env: environment });
   let written = '';
   let server = serve();
   let exited = once(server, 'exit');
 
   function serve() {
-    const child = start(['serve']);
+    // In a folder of its own, so that no .env of the developer is read.
+    const child = spawn(process.execPath, [main, 'serve'], { cwd: folder, env: environment });
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
     return child;
   }
@@ -78,7 +83,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
   const setUpLink = await until(() => {
     if (server.exitCode !== null) throw new Error(`The server ended:\n${written}`);
     return /https?:\/\/\S+\/setup\?token=\S+/.exec(written)?.[0];
-  }).catch(async (error: unknown) => {
+  }, startLimitMs).catch(async (error: unknown) => {
     server.kill('SIGKILL');
     await provider.close();
     await rm(folder, { recursive: true, force: true });
@@ -86,14 +91,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
   });
   const browser = await chromium.connect(inject('chromium'));
 
-  async function byok(args: string[], stdin = ''): Promise<string> {
-    const child = start(args);
-    child.stdin.end(stdin);
-    const [out, said, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
-    if (code !== 0) throw new Error(`byok ${args.join(' ')} ended with ${code}: ${said}`);
-    return out.trim();
-  }
-
+  const office = openOffice(environment, (line) => (written += line));
   let visitors = 0;
   const visitor = (options?: BrowserContextOptions) =>
     openVisitor(browser, origin, { ...options, extraHTTPHeaders: { 'x-forwarded-for': `198.51.100.${++visitors}` } });
@@ -103,7 +101,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
     setUpLink,
     provider,
     console: () => written,
-    byok,
+    office,
     async restart(whileDown) {
       server.kill('SIGKILL');
       await exited;
@@ -120,7 +118,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
     visitor,
     async user(tier, options) {
       const email = `user${++users}@example.com`;
-      await byok(['users', 'add', '--email', email, '--tier', tier, '--password-stdin'], password);
+      await office.addUser(email, tier);
       const guest = await visitor(options);
       const answer = await guest.context.request.post(`${origin}/api/auth/sign-in/email`, {
         data: { email, password },
@@ -131,6 +129,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
     },
     async [Symbol.asyncDispose]() {
       await browser.close();
+      await office[Symbol.asyncDispose]();
       server.kill('SIGTERM');
       const stuck = setTimeout(() => server.kill('SIGKILL'), 5_000);
       await exited;

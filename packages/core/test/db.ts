@@ -16,6 +16,11 @@ export function testOnSqlite(name: string, run: () => Promise<void>): void {
   if (testDialect === 'sqlite') test(name, run);
 }
 
+/** A test that another one makes up for on SQLite. */
+export function testOnPostgres(name: string, run: () => Promise<void>): void {
+  if (testDialect === 'postgres') test(name, run);
+}
+
 export interface TestDb extends Db, AsyncDisposable {
   /** The folder that holds the files of this database; empty on PostgreSQL. */
   folder: string;
@@ -29,10 +34,11 @@ export interface TestPlace extends AsyncDisposable {
   folder: string;
 }
 
-export async function testPlace(): Promise<TestPlace> {
+/** @param migrated  false: on PostgreSQL, too, without any table (a file of SQLite is always new) */
+export async function testPlace(migrated = true): Promise<TestPlace> {
   const folder = await mkdtemp(join(tmpdir(), 'byok-test-'));
   const options: DbOptions =
-    testDialect === 'sqlite' ? { url: `file:${join(folder, 'byok.db')}` } : { url: 'postgres://pglite', pg: await freshPostgres() };
+    testDialect === 'sqlite' ? { url: `file:${join(folder, 'byok.db')}` } : { url: 'postgres://pglite', pg: await freshPostgres(migrated) };
   return { options, folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
@@ -50,15 +56,72 @@ export async function testDb(options: Partial<DbOptions> = {}): Promise<TestDb> 
   };
 }
 
-// One PostgreSQL for a whole vitest worker, since it takes seconds to start; each test begins with an empty schema.
-const shared = globalThis as { byokPglite?: Promise<PGlite> };
+// One PostgreSQL for a whole vitest worker, since it takes seconds to start.
+const shared = globalThis as { byokPglite?: Promise<PGlite>; byokMigrated?: Migrated };
 
-async function freshPostgres(): Promise<PgConnection> {
+/** How the database was when it was migrated last: to empty its tables is quicker than to make them anew. */
+interface Migrated {
+  shape: string;
+  /** Fills what the migrations had filled. */
+  rows: string;
+}
+
+async function freshPostgres(migrated: boolean): Promise<PgConnection> {
   shared.byokPglite ??= import('@electric-sql/pglite').then(({ PGlite }) => PGlite.create());
   const pglite = await shared.byokPglite;
-  await pglite.exec('drop schema public cascade; create schema public;');
+  if (!migrated) await dropAll(pglite);
+  // A test may have changed the tables themselves.
+  else if (shared.byokMigrated?.shape === (await shapeOf(pglite))) await emptyAll(pglite, shared.byokMigrated.rows);
+  else {
+    await dropAll(pglite);
+    await (await openDb({ url: 'postgres://pglite', pg: connectPglite(pglite) })).close();
+    shared.byokMigrated = { shape: await shapeOf(pglite), rows: await rowsOf(pglite) };
+  }
   return connectPglite(pglite);
 }
+
+const dropAll = (pglite: PGlite) => pglite.exec('drop schema public cascade; create schema public;');
+
+async function emptyAll(pglite: PGlite, rows: string): Promise<void> {
+  const used = await filledTables(pglite);
+  await pglite.exec(`truncate ${used.join(', ')} restart identity cascade; ${rows}`);
+}
+
+/** Tables that hold something, or did. */
+async function filledTables(pglite: PGlite): Promise<string[]> {
+  const { rows } = await pglite.query<{ name: string }>(
+    `select quote_ident(relname) as name from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and pg_relation_size(oid) > 0`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function rowsOf(pglite: PGlite): Promise<string> {
+  const inserts = (await filledTables(pglite)).map(async (table) => {
+    const { rows } = await pglite.query<{ json: string }>(`select quote_literal(json_agg(t)) as json from ${table} t`);
+    return `insert into ${table} select * from json_populate_recordset(null::${table}, ${rows[0]?.json});`;
+  });
+  return (await Promise.all(inserts)).join('\n');
+}
+
+/** Every table, column, index, constraint, trigger and function, as one text. */
+async function shapeOf(pglite: PGlite): Promise<string> {
+  const { rows } = await pglite.query<{ shape: string }>(shapeQuery);
+  return rows[0]?.shape ?? '';
+}
+
+const shapeQuery = `with
+  relation as (select * from pg_class where relnamespace = 'public'::regnamespace),
+  thing as (
+    select concat_ws(' ', 'relation', relname, relkind) as told from relation
+    union all select concat_ws(' ', 'column', attrelid::regclass, attname, atttypid, attnotnull, atthasdef) from pg_attribute
+      where attrelid in (select oid from relation) and attnum > 0 and not attisdropped
+    union all select concat_ws(' ', 'constraint', conrelid::regclass, conname, contype) from pg_constraint
+      where connamespace = 'public'::regnamespace
+    union all select concat_ws(' ', 'trigger', tgrelid::regclass, tgname, tgenabled) from pg_trigger
+      where not tgisinternal and tgrelid in (select oid from relation)
+    union all select concat_ws(' ', 'function', proname) from pg_proc where pronamespace = 'public'::regnamespace
+  )
+select string_agg(told, '; ' order by told) as shape from thing`;
 
 function connectPglite(pglite: PGlite): PgConnection {
   let queue: Promise<unknown> = Promise.resolve();

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { eq, sql } from 'drizzle-orm';
 import { expect, test } from 'vitest';
-import { testDb, testDialect } from '../../test/db.ts';
-import { atomically, must } from './open.ts';
+import { testDb, testDialect, testOnSqlite, testPlace } from '../../test/db.ts';
+import { migrations } from './migrations/index.ts';
+import { atomically, must, openDb } from './open.ts';
 
 const now = new Date(1_700_000_000_000);
 const notice = (id: string) => ({ id, userId: 'ada', kind: 'test', dedupe: id, data: { a: 'ü' }, createdAt: now });
@@ -87,13 +88,25 @@ test('opening a database again leaves its rows, and two openings at once migrate
   if (testDialect === 'sqlite') await two.close();
 });
 
+test('an empty database gets its tables, and two openings at once make them once', async () => {
+  await using place = await testPlace(false);
+  const [one, two] = await Promise.all([openDb(place.options), openDb(place.options)]);
+  expect(await one.orm.select().from(one.tables.generation)).toHaveLength(1);
+  expect(await two.orm.select().from(two.tables.notice)).toEqual([]);
+  const names = await two.read({ sql: 'select name from migration order by name', params: [] });
+  expect(names.flat()).toEqual(migrations.map(({ name }) => name));
+  await one.close();
+  if (testDialect === 'sqlite') await two.close();
+});
+
 test('a database of a newer version is refused in a sentence', async () => {
   await using db = await testDb();
   await db.commit([{ sql: "insert into migration (name, applied_at) values ('9999_future', 'x')", params: [] }]);
   await expect(db.reopen()).rejects.toMatchObject({ code: 'storage_unavailable', message: expect.stringContaining('9999_future') });
 });
 
-test('schema.ts has no change without a migration', () => {
+// The script looks at both engines by itself.
+testOnSqlite('schema.ts has no change without a migration', async () => {
   const script = new URL('../../scripts/migration.ts', import.meta.url).pathname;
   const run = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' });
   expect(run.stdout + run.stderr).toContain('The migrations agree');
