@@ -8,7 +8,7 @@ let administrators = 0;
 export async function administrator(stage: Stage, name: string, options?: BrowserContextOptions): Promise<Visitor & { email: string }> {
   administrators += 1;
   const email = `${name.toLowerCase()}${administrators}@example.com`;
-  await stage.byok(['users', 'add', '--email', email, '--tier', 'premium', '--admin', '--password-stdin'], password);
+  await stage.office.addUser(email, 'premium', true);
   const visitor = await signedIn(stage, email, options);
   await visitor.call('accounts.update', { name });
   return { ...visitor, email };

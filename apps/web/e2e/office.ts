@@ -10,7 +10,7 @@ let knownHash: Promise<string> | undefined;
 
 export interface Office extends AsyncDisposable {
   /** `users add`, with the password of everybody here. */
-  addUser(email: string, tier: TierName): Promise<void>;
+  addUser(email: string, tier: TierName, admin?: boolean): Promise<void>;
   /** `users set-tier` */
   setTier(email: string, tier: TierName, until: Date): Promise<void>;
 }
@@ -24,10 +24,10 @@ export function openOffice(env: NodeJS.ProcessEnv, write: (line: string) => void
   };
   const modules = () => (opened ??= open());
   return {
-    async addUser(email, tier) {
+    async addUser(email, tier, admin = false) {
       const { accounts } = await modules();
       knownHash ??= hashPassword(password);
-      await accounts.add({ email, password: { hash: await knownHash }, tier, admin: false });
+      await accounts.add({ email, password: { hash: await knownHash }, tier, admin });
     },
     async setTier(email, tier, until) {
       const { accounts, plans } = await modules();
