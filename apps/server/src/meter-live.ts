@@ -7,6 +7,7 @@ import { AppError, type UsageChange } from '@synthstack/core';
 import { type Db, prepared } from '@synthstack/core/db';
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Clock } from './ports/clock.ts';
+import { createStream, type Stream, shuttingDown } from './streams.ts';
 
 export interface LiveParts {
   db: Db;
@@ -35,7 +36,7 @@ const newestRows = 50;
 
 interface Watch {
   userId: string;
-  streams: Set<Stream>;
+  streams: Set<Stream<UsageChange>>;
   /** What the last look saw. */
   seen: string;
   toldAt: number;
@@ -97,16 +98,16 @@ export function createLive({ db, clock, session, mostStreams = 1_000 }: LivePart
     for (const stream of [...watch.streams]) if ((await session(stream.sessionId))?.userId !== watch.userId) stream.end();
   }
 
-  function join({ userId, sessionId }: Listener): { watch: Watch; stream: Stream } {
+  function join({ userId, sessionId }: Listener): { watch: Watch; stream: Stream<UsageChange> } {
     const watch = watches.get(userId) ?? { userId, streams: new Set(), seen: '', toldAt: 0, callOff: null };
-    const stream = createStream(sessionId, () => leave(watch, stream));
+    const stream = createStream<UsageChange>(sessionId, () => leave(watch, stream));
     watches.set(userId, watch);
     watch.streams.add(stream);
     streams += 1;
     return { watch, stream };
   }
 
-  function leave(watch: Watch, stream: Stream): void {
+  function leave(watch: Watch, stream: Stream<UsageChange>): void {
     watch.streams.delete(stream);
     streams -= 1;
     if (watch.streams.size > 0) return;
@@ -145,55 +146,8 @@ export function createLive({ db, clock, session, mostStreams = 1_000 }: LivePart
     /** Ends them all at once, in the way after which browsers come again by themselves. */
     stop(): void {
       isStopped = true;
-      for (const watch of [...watches.values()])
-        for (const stream of [...watch.streams]) stream.end(new DOMException('Shutting down', 'AbortError'));
+      for (const watch of [...watches.values()]) for (const stream of [...watch.streams]) stream.end(shuttingDown());
     },
-  };
-}
-
-interface Stream extends AsyncIterable<UsageChange> {
-  sessionId: string;
-  push(change: UsageChange): void;
-  /** @param error  what the reader gets instead of an orderly end */
-  end(error?: Error): void;
-}
-
-/** Holds one change at most: a reader that is slow misses none that a newer one does not stand for. */
-function createStream(sessionId: string, ended: () => void): Stream {
-  let waiting: UsageChange | null = null;
-  let over: { error: Error | undefined } | null = null;
-  let wake = Promise.withResolvers<void>();
-
-  async function next(): Promise<IteratorResult<UsageChange, undefined>> {
-    while (!waiting && !over) await wake.promise;
-    wake = Promise.withResolvers();
-    const change = waiting;
-    waiting = null;
-    if (over?.error) throw over.error;
-    return change && !over ? { done: false, value: change } : { done: true, value: undefined };
-  }
-
-  function end(error?: Error): void {
-    if (over) return;
-    over = { error };
-    ended();
-    wake.resolve();
-  }
-
-  return {
-    sessionId,
-    end,
-    push(change) {
-      waiting = change;
-      wake.resolve();
-    },
-    [Symbol.asyncIterator]: () => ({
-      next,
-      async return() {
-        end();
-        return { done: true, value: undefined };
-      },
-    }),
   };
 }
 

@@ -41,11 +41,11 @@ test('a notice is read once, by its own reader only', async () => {
   const random = await notices.markRead('bob', crypto.randomUUID()).catch((error: unknown) => error);
   expect(foreign).toMatchObject({ code: 'not_found' });
   expect(random).toEqual(foreign);
-  expect(await notices.unread('ada')).toBe(1);
+  expect(await notices.unread({ owner: 'ada', reader: 'ada' })).toBe(1);
   clock.advance(5_000);
   await notices.markRead('ada', id);
   clock.advance(5_000);
   await notices.markRead('ada', id);
   expect(await notices.list('ada')).toMatchObject([{ readAt: new Date(1_790_000_005_000) }]);
-  expect(await notices.unread('ada')).toBe(0);
+  expect(await notices.unread({ owner: 'ada', reader: 'ada' })).toBe(0);
 });
