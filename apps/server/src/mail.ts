@@ -51,6 +51,8 @@ export type Mail = ReturnType<typeof createMail>;
 const minuteMs = 60_000;
 /** From one attempt to the next: 23 hours in all. */
 const retryMs = [1, 5, 15, 60, 180, 360, 760].map((minutes) => minutes * minuteMs);
+/** After a third of an hour it is no hiccup: administrators are told while there is time to mend it. */
+const attemptsUntilTold = 4;
 const keptMs = 24 * 60 * minuteMs;
 /** Longer than a sending may take (ports/mail.ts): whoever has not said by then what became of it has died. */
 const claimMs = 5 * minuteMs;
@@ -64,6 +66,8 @@ const rateMs = 60 * minuteMs;
 
 export function createMail({ db, clock, keyring, mailer, publicUrl, notice, countSeal, warn }: MailParts) {
   const { mailOutbox: outbox, user } = db.tables;
+  /** Of the last run: what went wrong, and how often. */
+  const failures = new Map<MailFailure, number>();
   const isDue = () => lte(outbox.dueAt, new Date(clock.now()));
 
   function row(recipient: Recipient, kind: MailKind) {
@@ -93,7 +97,6 @@ export function createMail({ db, clock, keyring, mailer, publicUrl, notice, coun
     );
 
   function tellAdministrators(reason: MailFailure | 'unreadable' | 'interrupted'): Statement {
-    warn({ reason }, 'An e-mail could not be sent');
     // One a day for each reason: a server that is down fails thousands alike.
     const dedupe = `mail_failed:${reason}:${new Date(clock.now()).toISOString().slice(0, 10)}`;
     return notice({ userId: 'administrators', kind: 'mail_failed', dedupe, data: { reason } });
@@ -173,6 +176,7 @@ export function createMail({ db, clock, keyring, mailer, publicUrl, notice, coun
   function after({ id, attempts }: Row, delivery: Delivery): Statement[] {
     if (delivery.state === 'sent') return [end(id, 'sent')];
     const { state, reason } = delivery;
+    failures.set(reason, (failures.get(reason) ?? 0) + 1);
     const waitMs = state === 'failed' ? retryMs[attempts - 1] : undefined;
     if (waitMs === undefined) return [end(id, state === 'uncertain' ? 'uncertain' : 'failed', reason), tellAdministrators(reason)];
     const later = { state: 'waiting' as const, dueAt: new Date(clock.now() + waitMs), lastError: reason };
@@ -183,6 +187,7 @@ export function createMail({ db, clock, keyring, mailer, publicUrl, notice, coun
           .set(later)
           .where(and(eq(outbox.id, id), eq(outbox.state, 'sending'))),
       ),
+      ...(attempts === attemptsUntilTold ? [tellAdministrators(reason)] : []),
     ];
   }
 
@@ -237,10 +242,13 @@ export function createMail({ db, clock, keyring, mailer, publicUrl, notice, coun
       );
       if (!mailer) return 0;
       let sent = 0;
+      failures.clear();
       const work = async () => {
         for (let next = due.shift(); next; next = due.shift()) if (await deliver(next, mailer)) sent += 1;
       };
       const outcomes = await Promise.allSettled(Array.from({ length: atOnce }, work));
+      // One line a run, however many wait.
+      if (failures.size > 0) warn(Object.fromEntries(failures), 'E-mails could not be sent');
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
       return sent;
     },
