@@ -239,9 +239,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
       await planEndings.run();
-      await notices.forgetOld();
-      await mail.forgetOld();
-      await auth.forgetOldPlaces();
+      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces]) while (!draining && (await some()) > 0);
     }),
   );
 

@@ -35,7 +35,7 @@ test('axe finds what is wrong: an image and a button without a name', async () =
 });
 
 /** The page loads in one piece: what is there does not move when data, dialogs or verdicts arrive (Cumulative Layout Shift). */
-test.for(['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', '/settings/plan'])(
+test.for(['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', '/settings/plan', '/settings/notices'])(
   'nothing jumps while %s loads',
   async (path) => {
     const { page, context } = await theatre().stage.visitor({ storageState: await theatre().cookiesOf('full'), viewport: sizes.phone });

@@ -1,7 +1,7 @@
 /** Settings > Notices, the bell, and e-mail from end to end. */
 import { beforeAll, expect, test } from 'vitest';
 import { type SmtpServer, startSmtp } from '../../server/test/smtp.ts';
-import { lookAt, violations } from './look.ts';
+import { english, lookAt, violations } from './look.ts';
 import { newKey, openStage, password, type Stage, until, type Visitor } from './stage.ts';
 
 let stage: Stage;
@@ -154,6 +154,7 @@ test('the page is accessible and whole on phone and desktop, in light and dark, 
   await page.getByText('There is nothing that you should know.').waitFor();
   expect(await violations(page)).toEqual([]);
   await lookAt(page, 'notices-empty');
+  await english(page);
   await refuseKey(visitor);
   await signInElsewhere(email);
   await until(async () => (await page.locator('.news__item').count()) === 3);

@@ -661,6 +661,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'tokens',
     'agents',
     'conversations',
+    'notices',
     'admin',
   ]);
   expect(page.body).toContain('<link rel="icon" href="/favicon.svg">');

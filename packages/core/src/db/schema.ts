@@ -125,7 +125,7 @@ export function schema(dialect: Dialect) {
       source: text('source').$type<'admin' | 'cli' | 'billing'>().notNull(),
       updatedAt: instant('updated_at').notNull(),
     },
-    (t) => [index('plan_until').on(t.until)],
+    (t) => [index('plan_until').on(t.until, t.userId)],
   );
 
   /** Bearers that we issue for SDKs. `hash` is SHA-256 of the token, hex; the token itself is nowhere. */

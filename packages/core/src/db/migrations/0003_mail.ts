@@ -13,7 +13,7 @@ export const migration = {
     "ALTER TABLE `notice` ADD `mail_at` integer;",
     "CREATE INDEX `notice_created` ON `notice` (`created_at`);",
     "CREATE INDEX `notice_mail` ON `notice` (`mail_at`) WHERE mail_at is not null;",
-    "CREATE INDEX `plan_until` ON `plan` (`until`);",
+    "CREATE INDEX `plan_until` ON `plan` (`until`,`user_id`);",
   ],
   postgres: [
     "CREATE TABLE \"sign_in_place\" (\n  \"user_id\" text NOT NULL,\n  \"device\" text NOT NULL,\n  \"network\" text NOT NULL,\n  \"first_at\" bigint NOT NULL,\n  \"last_at\" bigint NOT NULL,\n  CONSTRAINT \"sign_in_place_user_id_device_network_pk\" PRIMARY KEY(\"user_id\",\"device\",\"network\")\n);\n",
@@ -29,7 +29,7 @@ export const migration = {
     "CREATE INDEX \"mail_outbox_user\" ON \"mail_outbox\" USING btree (\"user_id\",\"ended_at\");",
     "CREATE INDEX \"mail_outbox_address\" ON \"mail_outbox\" USING btree (\"address\",\"ended_at\");",
     "CREATE INDEX \"mail_outbox_ended\" ON \"mail_outbox\" USING btree (\"ended_at\");",
-    "CREATE INDEX \"plan_until\" ON \"plan\" USING btree (\"until\");",
+    "CREATE INDEX \"plan_until\" ON \"plan\" USING btree (\"until\",\"user_id\");",
     "CREATE INDEX \"notice_created\" ON \"notice\" USING btree (\"created_at\");",
     "CREATE INDEX \"notice_mail\" ON \"notice\" USING btree (\"mail_at\") WHERE mail_at is not null;",
   ],
