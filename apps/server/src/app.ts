@@ -14,15 +14,20 @@ import { createConversations } from './conversations.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createLimits } from './limits.ts';
+import { createMail } from './mail.ts';
 import { createMeter } from './meter.ts';
 import { createLive } from './meter-live.ts';
 import { createRepricing } from './meter-repricing.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
+import { createNoticesLive } from './notices-live.ts';
+import { createNoticeMail } from './notices-mail.ts';
 import { createPlans } from './plans.ts';
-import { type Clock, systemClock } from './ports/clock.ts';
+import { createPlanEndings } from './plans-endings.ts';
+import { type Clock, repeatedly, systemClock } from './ports/clock.ts';
 import { createMemoryCounters } from './ports/counters.ts';
 import { createLog, type Log } from './ports/log.ts';
+import { createMailer } from './ports/mail.ts';
 import { createOutbound } from './ports/outbound.ts';
 import { providerOf } from './providers/catalog.ts';
 import { createSender } from './providers/send.ts';
@@ -57,12 +62,16 @@ export type Modules = Pick<
   | 'accounts'
   | 'auth'
   | 'notices'
+  | 'noticesLive'
+  | 'mail'
   | 'agents'
   | 'conversations'
 >;
 
 const recheckEveryMs = 10_000;
 const holdMs = 20;
+const mailEveryMs = 5_000;
+const tidyEveryMs = 3_600_000;
 
 /** All modules over one open database, with nothing that runs on its own yet: enough for a command. @throws AppError */
 export async function createModules(config: Config, given: Partial<Ports> = {}) {
@@ -81,7 +90,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const outbound = createOutbound();
     const sender = createSender({ outbound, baseUrls: config.baseUrls, timeouts: config.timeouts, clock });
     const audit = createAudit({ db, clock });
-    const notices = createNotices({ db, clock });
+    const mailer = mailerOf(config);
+    const notices = createNotices({ db, clock, audit: audit.entry, mail: mailer !== null });
     const vault = createVault({
       db,
       keyring,
@@ -103,12 +113,23 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       signUp: config.signUp,
       trustedProxies: config.trustProxy,
       rateLimit: config.signInLimits,
+      notice: notices.entry,
       onError: (error) => log.error({}, error.message, error.cause),
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
-    return { config, clock, log, db, keyring, outbound, sender, audit, notices, vault, plans, tokens, auth, accounts, conversations };
+    const { warn } = log;
+    const mail = createMail({
+      ...{ db, clock, keyring, mailer, warn },
+      publicUrl: config.publicUrl,
+      notice: notices.entry,
+      countSeal: vault.countSeal,
+    });
+    return {
+      ...{ config, clock, log, db, keyring, outbound, sender, mailer },
+      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations },
+    };
   } catch (error) {
     await db.close();
     throw error;
@@ -118,11 +139,12 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations } = modules;
+  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer } = modules;
   const boot = await startBoot({ db, clock });
   const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
   const live = createLive({ db, clock, watchSession });
+  const noticesLive = createNoticesLive({ db, clock, watchSession });
   const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
   const repricing = createRepricing({ db, price, nowMs: clock.now });
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
@@ -153,7 +175,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     fellBack: (userId, provider: ProviderId, reason) =>
       db
         .commit([
-          modules.notices.entry({
+          notices.entry({
             userId,
             kind: 'fallback_used',
             dedupe: `fallback:${userId}:${provider}:${reason}:${utcDay(clock.now())}`,
@@ -207,6 +229,30 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     }
   }
 
+  const noticeMail = createNoticeMail({ db, clock, preferences: notices.preferences, mail: mail.entry });
+  const post = repeatedly(clock, mailEveryMs, () =>
+    tried('E-mail could not be sent; this is tried again in seconds', async () => {
+      if (mail.available) await noticeMail.run();
+      await mail.run();
+    }),
+  );
+
+  const planEndings = createPlanEndings({ db, clock, notice: notices.entry });
+  const tidying = repeatedly(clock, tidyEveryMs, () =>
+    tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
+      await planEndings.run();
+      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces]) while (!draining && (await some()) > 0);
+    }),
+  );
+
+  async function tried(sentence: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      if (!draining) log.error({}, sentence, error);
+    }
+  }
+
   async function settleDead(by: Boot): Promise<void> {
     const dead = await by.buryDead();
     const settled = await meter.settleDead(dead);
@@ -220,6 +266,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     boot,
     meter,
     live,
+    noticesLive,
+    post,
+    tidying,
     metrics,
     limits,
     callers,
@@ -233,23 +282,32 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     drain(): void {
       draining = true;
       live.stop();
+      noticesLive.stop();
       agents.drain();
       cancel();
     },
     async close(): Promise<void> {
       draining = true;
       live.stop();
+      noticesLive.stop();
       agents.interrupt();
       cancel();
+      post.stop();
+      tidying.stop();
       repricing.stop();
       await agents.idle();
-      await outbound.close();
-      await Promise.all([ticking, repriced]);
+      await Promise.all([outbound.close(), mailer?.close()]);
+      await Promise.all([ticking, repriced, post.idle(), tidying.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();
     },
   };
+}
+
+/** @returns null: this server sends no e-mail */
+function mailerOf({ mail: { server, from }, publicUrl }: Config) {
+  return server && from ? createMailer({ server, from, name: new URL(publicUrl).hostname }) : null;
 }
 
 /** A start on a damaged file would make the damage worse. Larger files take too long for a start: `doctor` reads them whole. */

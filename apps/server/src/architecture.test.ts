@@ -11,7 +11,7 @@ const server = 'apps/server/src/';
 
 /** Lowest first. A module is a file, the files that are named after it (`vault-rows.ts`), and a folder of its name. */
 const ranks: readonly (readonly string[])[] = [
-  ['base-url', 'body', 'json-weight', 'printable', 'target', 'zone', 'pages'],
+  ['base-url', 'body', 'json-weight', 'printable', 'streams', 'target', 'zone', 'pages'],
   ['config', 'ports'],
   ['providers'],
   [
@@ -24,6 +24,7 @@ const ranks: readonly (readonly string[])[] = [
     'tokens',
     'accounts',
     'audit',
+    'mail',
     'notices',
     'auth',
     'session-watch',
@@ -47,6 +48,8 @@ const mayExpose: Readonly<Record<string, number>> = {
   'apps/server/src/vault-rows.ts': 1,
   'apps/server/src/auth.ts': 2,
   'apps/server/src/app.ts': 2,
+  'apps/server/src/mail.ts': 1,
+  'apps/server/src/ports/mail.ts': 1,
   'apps/server/src/metrics-access.ts': 1,
 };
 

@@ -17,6 +17,7 @@ import { z } from 'zod';
 import { createAddressOf } from './auth/address.ts';
 import { createAttempts, createGate } from './auth/attempts.ts';
 import { createJwts } from './auth/jwt.ts';
+import { createPlaces } from './auth/places.ts';
 import { type AuthRoute, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
 import { createSessions } from './auth/sessions.ts';
 import {
@@ -31,6 +32,7 @@ import {
   toLibrary,
   wrongCredentials,
 } from './auth/wire.ts';
+import type { NoticeEntry } from './notices.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
 
 export { hashPassword } from 'better-auth/crypto';
@@ -48,6 +50,8 @@ export interface AuthParts {
   /** False only where tests sign in faster than people do. */
   rateLimit?: boolean;
   onUserCreated?: (userId: string) => void | Promise<void>;
+  /** Tells people of sign-ins from where they never came; without it nobody is told. */
+  notice?: (entry: NoticeEntry) => Statement;
   /** Hears of what went wrong on our side; the caller only gets a sentence. */
   onError?: (error: AppError) => void;
 }
@@ -74,11 +78,12 @@ interface Alongside {
 export type Auth = ReturnType<typeof createAuth>;
 
 export function createAuth(parts: AuthParts) {
-  const { db, signUp, clock = systemClock, trustedProxies = [], rateLimit = true, onUserCreated, onError } = parts;
+  const { db, signUp, clock = systemClock, trustedProxies = [], rateLimit = true, onUserCreated, onError, notice } = parts;
   const { user, session, account } = db.tables;
   const publicUrl = parts.publicUrl.replace(/\/+$/, '');
   const { origin } = new URL(publicUrl);
-  const library = createLibrary({ db, origin, secret: parts.secret, rateLimit, refuse: refuseDisabled });
+  const library = createLibrary({ db, origin, secret: parts.secret, rateLimit, refuse: refuseDisabled, opened });
+  const places = notice && createPlaces({ db, clock, notice });
   const addressOf = createAddressOf(trustedProxies);
   const attempts = rateLimit ? createAttempts(clock) : { take: () => undefined, forgive: () => undefined };
   const gate = createGate(2, 64);
@@ -109,6 +114,14 @@ export function createAuth(parts: AuthParts) {
   async function person(userId: string): Promise<{ isAdmin: boolean; disabled: boolean } | null> {
     const [row] = await findPerson(userId);
     return row ? { isAdmin: row.role === 'admin', disabled: row.disabledAt !== null } : null;
+  }
+
+  /** Whoever has signed in is in, even where nobody can be told. */
+  async function opened(session: OpenedSession): Promise<void> {
+    const { id: sessionId, userId, ipAddress, userAgent } = session;
+    await places
+      ?.signedIn({ userId, sessionId, address: ipAddress ?? '', userAgent: userAgent ?? '' })
+      .catch((error: unknown) => onError?.(toAppError(error)));
   }
 
   async function refuseDisabled(userId: string): Promise<void> {
@@ -224,6 +237,8 @@ export function createAuth(parts: AuthParts) {
 
   return {
     ...{ sessions, liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
+    /** Forgets from where nobody has signed in for long. @returns how many people had such a place */
+    forgetOldPlaces: async (): Promise<number> => places?.forgetOld() ?? 0,
     issueJwt: jwts.issue,
     verifyJwt: jwts.verify,
     /** Answers every request to /api/auth/*; never rejects. */
@@ -246,9 +261,18 @@ interface LibraryParts {
   rateLimit: boolean;
   /** Throws if this user may have no session. */
   refuse: (userId: string) => Promise<void>;
+  /** Hears of every new session. */
+  opened: (session: OpenedSession) => Promise<void>;
 }
 
-function createLibrary({ db, origin, secret, rateLimit, refuse }: LibraryParts) {
+interface OpenedSession {
+  id: string;
+  userId: string;
+  ipAddress?: string | null | undefined;
+  userAgent?: string | null | undefined;
+}
+
+function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: LibraryParts) {
   const { user, session, account, verification } = db.tables;
   const ours = { type: 'string', required: false, input: false } as const;
   const theirs = { type: 'string', required: false } as const;
@@ -274,7 +298,7 @@ function createLibrary({ db, origin, secret, rateLimit, refuse }: LibraryParts) 
     },
     // Nothing in our list needs a session younger than a day. When each was last seen is known to the hour.
     session: { expiresIn: 7 * 86_400, updateAge: 3_600, freshAge: 0 },
-    databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId) } } },
+    databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId), after: opened } } },
     rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false } },
     advanced: {
       cookiePrefix: 'byok',

@@ -70,7 +70,7 @@ interface Line {
   query?: string;
   headers?: Record<string, string>;
   /** What its id is of: tried with one's own, another user's and a random one. */
-  id?: 'key' | 'token' | 'session' | 'conversation' | 'answer';
+  id?: 'key' | 'token' | 'session' | 'conversation' | 'answer' | 'notice' | "administrators' notice";
   /** Asks a provider about a key, which is limited by the minute. */
   checks?: true;
 }
@@ -113,6 +113,17 @@ const table: Readonly<Record<string, Line>> = {
   'PATCH /api/v1/conversations/{id}': { who: 'user', ok: 200, json: { title: 'new' }, id: 'conversation' },
   'DELETE /api/v1/conversations/{id}': { who: 'user', ok: 204, id: 'conversation' },
   'DELETE /api/v1/conversations': { who: 'user', ok: 204 },
+  'GET /api/v1/notices': { who: 'user', ok: 200 },
+  'GET /api/v1/notices/unread': { who: 'user', ok: 200 },
+  'POST /api/v1/notices/{id}/read': { who: 'user', ok: 204, id: 'notice' },
+  'POST /api/v1/notices/read': { who: 'user', ok: 204 },
+  'DELETE /api/v1/notices/{id}': { who: 'user', ok: 204, id: 'notice' },
+  'GET /api/v1/notices/preferences': { who: 'user', ok: 200 },
+  'PATCH /api/v1/notices/preferences/{kind}': { who: 'person', ok: 200, json: { page: true } },
+  'GET /api/v1/admin/notices': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/notices/{id}/read': { who: 'admin', ok: 204, id: "administrators' notice" },
+  'POST /api/v1/admin/notices/read': { who: 'admin', ok: 204 },
+  'DELETE /api/v1/admin/notices/{id}': { who: 'admin', ok: 204, id: "administrators' notice" },
   'GET /api/v1/admin/agents': { who: 'admin', ok: 200 },
   'POST /api/v1/admin/agents': { who: 'admin', ok: 201, json: { slug: 'lawyer', ...agent } },
   'PATCH /api/v1/admin/agents/{slug}': { who: 'admin', ok: 200, json: { version: 0, ...agent } },
@@ -153,6 +164,18 @@ const table: Readonly<Record<string, Line>> = {
   'trpc conversations.removeAll': { who: 'user', ok: 200, json: {} },
   'trpc conversations.keeping': { who: 'user', ok: 200 },
   'trpc conversations.setKeeping': { who: 'user', ok: 200, json: { keep: true } },
+  'trpc notices.list': { who: 'user', ok: 200, json: {} },
+  'trpc notices.unread': { who: 'user', ok: 200 },
+  'trpc notices.markRead': { who: 'user', ok: 200, json: {}, id: 'notice' },
+  'trpc notices.markAllRead': { who: 'user', ok: 200, json: {} },
+  'trpc notices.remove': { who: 'user', ok: 200, json: {}, id: 'notice' },
+  'trpc notices.preferences': { who: 'user', ok: 200 },
+  'trpc notices.setPreference': { who: 'person', ok: 200, json: { kind: 'key_invalid', page: true } },
+  'trpc notices.live': { who: 'page', ok: 200 },
+  'trpc admin.notices.list': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.notices.markRead': { who: 'admin', ok: 200, json: {}, id: "administrators' notice" },
+  'trpc admin.notices.markAllRead': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.notices.remove': { who: 'admin', ok: 200, json: {}, id: "administrators' notice" },
   'trpc admin.agents.list': { who: 'admin', ok: 200 },
   'trpc admin.agents.add': { who: 'admin', ok: 200, json: { slug: 'lawyer_two', ...agent } },
   'trpc admin.agents.save': { who: 'admin', ok: 200, json: { slug: 'marketer', version: 0, ...agent } },
@@ -298,10 +321,16 @@ async function stage() {
     const inBody = id !== undefined && !rest.includes('{');
     const json = inBody ? { ...(more?.json as object), [nameOfId[more?.id ?? ''] ?? 'id']: id } : more?.json;
     const query = isTrpc && type !== 'mutation' ? (json ? `input=${encodeURIComponent(JSON.stringify(json))}` : '') : (more?.query ?? '');
-    const path = (isTrpc ? `/trpc/${rest}` : rest.replace('{slug}', 'general').replace('{id}', id ?? '')) + (query && `?${query}`);
+    const path =
+      (isTrpc
+        ? `/trpc/${rest}`
+        : rest
+            .replace('{slug}', 'general')
+            .replace('{kind}', 'key_invalid')
+            .replace('{id}', id ?? '')) + (query && `?${query}`);
     const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
     const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
-    if (type === 'subscription') return answerOf(res, app.app.live.streams() > 0);
+    if (type === 'subscription') return answerOf(res, app.app.live.streams() + app.app.noticesLive.streams() > 0);
     const body = await res.text();
     // No more than five of a person may be under way.
     await app.app.agents.idle();
@@ -333,6 +362,12 @@ async function stage() {
       const asked = await ask(app, who, question);
       await app.app.agents.idle();
       return (kind === 'answer' ? asked.answerId : asked.conversationId) ?? '';
+    }
+    if (kind === 'notice' || kind === "administrators' notice") {
+      // Of whoever is no administrator, their own: it must not be had by the administrators' door.
+      const owner = kind !== 'notice' && who === people.administrator ? 'administrators' : who.id;
+      await db.commit([app.app.notices.entry({ userId: owner, kind: 'key_invalid', dedupe: randomUUID(), data: {} })]);
+      return (await app.app.notices.list(owner))[0]?.id ?? '';
     }
     if (kind === 'token') return (await tokens.create(who.id, { name: 'one more', scopes: ['gateway'] })).token.id;
     return (await newSession(who.id)).sessionId;
@@ -372,6 +407,7 @@ test("someone else's id answers exactly as a random one, and nothing happens to 
     keys: await app.keysOf(people.other),
     tokens: (await app.app.tokens.list(people.other.id)).map(({ id }) => id),
     conversations: (await app.app.conversations.list(people.other.id, {})).conversations.map(({ id }) => id),
+    notices: await app.app.notices.list(people.other.id),
     sessions: (
       await app.app.db.orm
         .select({ id: app.app.db.tables.session.id })

@@ -132,8 +132,11 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   LOG_FORMAT: { good: ['pretty', 'json'], bad: ['xml'] },
 };
 
+/** These come in twos, and have tests of their own. */
+const together = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'SMTP_URL', 'MAIL_FROM'];
+
 test('each setting takes what is right, and what is wrong is named without its value', () => {
-  expect([...Object.keys(table), 'TLS_CERT_FILE', 'TLS_KEY_FILE'].sort()).toEqual([...environmentNames].sort());
+  expect([...Object.keys(table), ...together].sort()).toEqual([...environmentNames].sort());
   for (const [name, { good, bad }] of Object.entries(table)) {
     for (const value of good) expect(mistakesOf({ [name]: value }), `${name}=${value}`).toBe('');
     for (const value of bad) {
@@ -158,6 +161,42 @@ test('one start shows every mistake, those between settings too, and no value', 
   expect(said).toContain('METRICS_TOKEN: set either it or METRICS_TOKEN_FILE');
   expect(said).toContain('OPENAI_BASE_URL: http:// would send keys unencrypted');
   for (const value of Object.values(wrong)) if (value.length > 5) expect(said).not.toContain(value);
+});
+
+test('an e-mail server is reached under TLS, but for this machine itself or on demand, and its password is in no complaint', () => {
+  const from = { MAIL_FROM: 'SynthStack <byok@example.com>' };
+  const serverOf = (SMTP_URL: string) => {
+    const { server } = loadConfig({ ...from, SMTP_URL }).mail;
+    return server && { ...server, login: server.login && `${server.login.user} ${server.login.password.expose()}` };
+  };
+  const there = { host: 'mail.example.com', login: undefined };
+  expect(serverOf('smtps://mail.example.com')).toEqual({ ...there, port: 465, tls: 'implicit' });
+  expect(serverOf('smtp://mail.example.com')).toEqual({ ...there, port: 587, tls: 'starttls' });
+  expect(serverOf('smtp://mail.example.com:25?tls=none')).toEqual({ ...there, port: 25, tls: 'none' });
+  expect(serverOf('smtp://127.0.0.1:1025')).toMatchObject({ port: 1025, tls: 'none' });
+  expect(serverOf('smtp://[::1]:1025')).toMatchObject({ host: '::1', tls: 'none' });
+  expect(serverOf('smtps://ada%40x.org:p%40ss%2Fw%3Aord%25@mail.example.com')).toMatchObject({ login: 'ada@x.org p@ss/w:ord%' });
+  for (const bad of [
+    'mail.example.com',
+    'https://mail.example.com',
+    'smtp://',
+    'smtp://ada:hunter2secret@mail.example.com/inbox',
+    'smtp://ada:hunter2secret@mail.example.com?tls.rejectUnauthorized=false',
+    'smtps://ada:hunter2secret@mail.example.com?tls=none',
+    'smtp://ada:hunter2secret%@mail.example.com',
+    'smtp://hunter2secret@mail.example.com',
+    'smtp://ada:hunter2secret@mail.example.com\r\nX',
+    'smtp://ada:hunter2secret@mail example.com',
+  ]) {
+    const said = mistakesOf({ ...from, SMTP_URL: bad });
+    expect(said, bad).toContain('- SMTP_URL: ');
+    expect(said, bad).not.toContain('hunter2');
+  }
+  for (const good of ['byok@example.com', 'SynthStack <byok@example.com>', 'Günther & Söhne <a.b+c@mail.example.org>'])
+    expect(mistakesOf({ SMTP_URL: 'smtp://localhost', MAIL_FROM: good }), good).toBe('');
+  for (const bad of ['byok', 'a@b.c <x>', '<a@example.com> b', 'A\r\nBcc: eve@example.com <a@example.com>', 'a@example.com, b@example.com'])
+    expect(mistakesOf({ SMTP_URL: 'smtp://localhost', MAIL_FROM: bad }), bad).toContain('- MAIL_FROM: ');
+  for (const half of [from, { SMTP_URL: 'smtp://localhost' }]) expect(mistakesOf(half)).toContain('SMTP_URL and MAIL_FROM go together.');
 });
 
 test("a provider is never this server's own address, however that is written", () => {

@@ -13,6 +13,7 @@ import { Secret } from '@synthstack/core/secret';
 import { z } from 'zod';
 import manifest from '../package.json' with { type: 'json' };
 import { baseUrlMistake } from './base-url.ts';
+import { mailFrom, smtpServer } from './config-mail.ts';
 
 const second = 1_000;
 /** Digits only: Number() would also take '', ' ', '0x10' and '1e3'. */
@@ -111,6 +112,16 @@ const Env = z.object({
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
     .describe('How many AI requests one person may have under way at a time.'),
+  SMTP_URL: z
+    .string()
+    .transform((text, ctx) => smtpServer(text, (message) => ctx.addIssue({ code: 'custom', message })) ?? z.NEVER)
+    .optional()
+    .describe('The server through which e-mail is sent; none: no e-mail.'),
+  MAIL_FROM: z
+    .string()
+    .transform((text, ctx) => mailFrom(text, (message) => ctx.addIssue({ code: 'custom', message })) ?? z.NEVER)
+    .optional()
+    .describe('Who e-mail comes from.'),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'Use 16 characters or more, without spaces.')
@@ -131,6 +142,7 @@ const secretNames = [
   'PLATFORM_OPENAI_API_KEY',
   'PLATFORM_ANTHROPIC_API_KEY',
   'METRICS_TOKEN',
+  'SMTP_URL',
   'DATABASE_URL',
 ] as const;
 
@@ -189,6 +201,8 @@ function toConfig(env: z.infer<typeof Env>) {
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
     platformBetas: env.PLATFORM_BETA_HEADERS,
     maxConcurrentRequests: env.MAX_CONCURRENT_REQUESTS,
+    /** Both or none: then this server sends no e-mail. */
+    mail: { server: env.SMTP_URL, from: env.MAIL_FROM },
     metricsToken: secretOf(env.METRICS_TOKEN),
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),
@@ -233,6 +247,7 @@ function contradictions(config: Config): string[] {
     const mistake = baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
     if (mistake) wrong.push(`${name}: ${mistake}`);
   }
+  if (Boolean(config.mail.server) !== Boolean(config.mail.from)) wrong.push('SMTP_URL and MAIL_FROM go together.');
   if (Boolean(config.tls.certFile) !== Boolean(config.tls.keyFile)) wrong.push('TLS_CERT_FILE and TLS_KEY_FILE go together.');
   return wrong;
 }

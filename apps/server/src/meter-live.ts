@@ -8,6 +8,7 @@ import { type Db, prepared } from '@synthstack/core/db';
 import { desc, eq, sql } from 'drizzle-orm';
 import type { Clock } from './ports/clock.ts';
 import type { Listener, WatchSession } from './session-watch.ts';
+import { createStream, type Stream, shuttingDown } from './streams.ts';
 
 export interface LiveParts {
   db: Db;
@@ -27,7 +28,7 @@ const newestRows = 50;
 
 interface Watch {
   userId: string;
-  streams: Set<Stream>;
+  streams: Set<Stream<UsageChange>>;
   /** What the last look saw. */
   seen: string;
   toldAt: number;
@@ -82,10 +83,10 @@ export function createLive({ db, clock, watchSession, mostStreams = 1_000 }: Liv
     }
   }
 
-  function join(listener: Listener): { watch: Watch; stream: Stream } {
+  function join(listener: Listener): { watch: Watch; stream: Stream<UsageChange> } {
     const { userId } = listener;
     const watch = watches.get(userId) ?? { userId, streams: new Set(), seen: '', toldAt: 0, callOff: null };
-    const stream = createStream(() => {
+    const stream = createStream<UsageChange>(() => {
       unwatch();
       leave(watch, stream);
     });
@@ -96,7 +97,7 @@ export function createLive({ db, clock, watchSession, mostStreams = 1_000 }: Liv
     return { watch, stream };
   }
 
-  function leave(watch: Watch, stream: Stream): void {
+  function leave(watch: Watch, stream: Stream<UsageChange>): void {
     watch.streams.delete(stream);
     streams -= 1;
     if (watch.streams.size > 0) return;
@@ -135,53 +136,8 @@ export function createLive({ db, clock, watchSession, mostStreams = 1_000 }: Liv
     /** Ends them all at once, in the way after which browsers come again by themselves. */
     stop(): void {
       isStopped = true;
-      for (const watch of [...watches.values()])
-        for (const stream of [...watch.streams]) stream.end(new DOMException('Shutting down', 'AbortError'));
+      for (const watch of [...watches.values()]) for (const stream of [...watch.streams]) stream.end(shuttingDown());
     },
-  };
-}
-
-interface Stream extends AsyncIterable<UsageChange> {
-  push(change: UsageChange): void;
-  /** @param error  what the reader gets instead of an orderly end */
-  end(error?: Error): void;
-}
-
-/** Holds one change at most: a reader that is slow misses none that a newer one does not stand for. */
-function createStream(ended: () => void): Stream {
-  let waiting: UsageChange | null = null;
-  let over: { error: Error | undefined } | null = null;
-  let wake = Promise.withResolvers<void>();
-
-  async function next(): Promise<IteratorResult<UsageChange, undefined>> {
-    while (!waiting && !over) await wake.promise;
-    wake = Promise.withResolvers();
-    const change = waiting;
-    waiting = null;
-    if (over?.error) throw over.error;
-    return change && !over ? { done: false, value: change } : { done: true, value: undefined };
-  }
-
-  function end(error?: Error): void {
-    if (over) return;
-    over = { error };
-    ended();
-    wake.resolve();
-  }
-
-  return {
-    end,
-    push(change) {
-      waiting = change;
-      wake.resolve();
-    },
-    [Symbol.asyncIterator]: () => ({
-      next,
-      async return() {
-        end();
-        return { done: true, value: undefined };
-      },
-    }),
   };
 }
 

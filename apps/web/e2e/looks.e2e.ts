@@ -34,7 +34,7 @@ test('axe finds what is wrong: an image and a button without a name', async () =
   await context.close();
 });
 
-test.for(['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', '/settings/plan'])(
+test.for(['/settings/api-keys', '/settings/api-keys/usage', '/settings/tokens', '/settings/plan', '/settings/notices'])(
   'nothing jumps while %s loads',
   async (path) => {
     const { page, context } = await theatre().stage.visitor({ storageState: await theatre().cookiesOf('full'), viewport: sizes.phone });

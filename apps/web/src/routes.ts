@@ -16,6 +16,7 @@ declare module 'vue-router' {
 }
 
 export const home = '/settings/api-keys';
+export const noticesPath = '/settings/notices';
 export const agentsHome = '/agents';
 export const adminHome = '/admin/agents';
 export const signInPath = '/sign-in';
@@ -49,6 +50,11 @@ const routes: RouteRecordRaw[] = [
     path: '/settings/profile',
     component: () => import('./pages/ProfilePage.vue'),
     meta: { title: 'profile.title', for: 'user', frame: 'settings' },
+  },
+  {
+    path: noticesPath,
+    component: () => import('./pages/NoticesPage.vue'),
+    meta: { title: 'common.notices', for: 'user', frame: 'settings' },
   },
   {
     path: agentsHome,

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { AppError } from './errors.ts';
 import { createKeyring, type Keyring, type Purpose, parseMasterKey, type Sealed } from './keyring.ts';
 
-const purposes: readonly Purpose[] = ['provider-key', 'platform-key', 'conversation', 'totp', 'canary'];
+const purposes: readonly Purpose[] = ['provider-key', 'platform-key', 'conversation', 'totp', 'mail', 'canary'];
 const freshKey = () => randomBytes(32).toString('hex');
 const masterKey = freshKey();
 const keyring = createKeyring({ current: masterKey });

@@ -5,7 +5,7 @@ import { nonceLength, openGcm, sealGcm, tagLength } from './gcm.ts';
 export { nonceLength, openGcm, sealGcm } from './gcm.ts';
 
 /** One subkey a purpose, so that what was sealed for one can never be opened as another. */
-export type Purpose = 'provider-key' | 'platform-key' | 'conversation' | 'totp' | 'canary';
+export type Purpose = 'provider-key' | 'platform-key' | 'conversation' | 'totp' | 'mail' | 'canary';
 
 /** One sealed value, as it lies in three columns. */
 export interface Sealed {
@@ -49,6 +49,7 @@ const unreadableSentences = {
   'platform-key': 'The stored platform key cannot be opened with the master key of this server. An administrator has to enter it again.',
   conversation: 'This conversation cannot be opened with the master key of this server.',
   totp: 'Your second factor cannot be opened with the master key of this server. An administrator has to reset it.',
+  mail: 'This e-mail cannot be opened with the master key of this server.',
   canary: 'ENCRYPTION_KEY is not the key with which the data of this server was sealed.',
 } as const satisfies Record<Purpose, string>;
 
@@ -114,6 +115,7 @@ function deriveMasterKey(name: string, hex: string): MasterKey {
     'platform-key': subkey('platform-key'),
     conversation: subkey('conversation'),
     totp: subkey('totp'),
+    mail: subkey('mail'),
     canary: subkey('canary'),
   };
   parsed.key.fill(0);

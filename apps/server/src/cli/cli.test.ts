@@ -11,6 +11,7 @@ import type { z } from 'zod';
 import { findPlanted } from '../../test/planted.ts';
 import { type Env, freePort, freshSecrets, type Place, place } from '../../test/process.ts';
 import { startProvider } from '../../test/provider.ts';
+import { startSmtp } from '../../test/smtp.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -216,6 +217,7 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
     'platform-models ok',
     'reach-openai ok',
     'reach-anthropic ok',
+    'mail warning',
     'database ok',
     'master-key ok',
     'audit-chain ok',
@@ -243,7 +245,7 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
   });
   expect(unlucky.code).toBe(0);
   const warned = (JSON.parse(unlucky.out) as Checks).checks.filter(
-    ({ state, id }) => state === 'warning' && !/^(disk|platform-[oa])/.test(id),
+    ({ state, id }) => state === 'warning' && !/^(disk|mail|platform-[oa])/.test(id),
   );
   expect(warned).toEqual([
     {
@@ -254,6 +256,20 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
     },
     { id: 'reach-openai', state: 'warning', detail: expect.stringContaining(away) },
   ]);
+
+  const password = 'hunter2hunter2';
+  await using smtp = await startSmtp({ login: `byok:${password}` });
+  const mailOf = async (SMTP_URL: string) => {
+    const { out } = await here.run(['doctor', '--json'], { env: { ...here.env, SMTP_URL, MAIL_FROM: 'byok@example.com' } });
+    expect(out).not.toContain(password);
+    return (JSON.parse(out) as Checks).checks.find(({ id }) => id === 'mail');
+  };
+  expect(await mailOf(smtp.url)).toMatchObject({ state: 'ok' });
+  expect(await mailOf(smtp.url.replace('byok:', 'eve:'))).toMatchObject({
+    state: 'failed',
+    detail: 'The e-mail server at 127.0.0.1 refuses user and password. Look at SMTP_URL.',
+  });
+  expect(smtp.received).toEqual([]);
 
   const db = new DatabaseSync(databaseOf(here));
   db.prepare(`update audit set detail = '{"role":"admin"}' where seq = 1`).run();

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { toAppError } from '@synthstack/core';
 import { type Config, databaseExists, readEnvironment } from '../config.ts';
 import { systemClock } from '../ports/clock.ts';
+import type { MailFailure } from '../ports/mail.ts';
 import { allProviders } from '../providers/catalog.ts';
 import { createSender } from '../providers/send.ts';
 import type { Command } from './cli.ts';
@@ -35,8 +36,8 @@ async function examine(): Promise<Check[]> {
   }
   const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
   checks.push(platformModels(config));
-  const [reached, stored] = await Promise.all([reach(config), database(config)]);
-  return [...checks, ...reached, ...stored];
+  const [reached, mail, stored] = await Promise.all([reach(config), mailServer(config), database(config)]);
+  return [...checks, ...reached, mail, ...stored];
 }
 
 function platformModels({ platformModels: allowed }: Config): Check {
@@ -77,6 +78,27 @@ async function reach({ baseUrls, timeouts }: Config): Promise<Check[]> {
     await outbound.close();
   }
 }
+
+/** Signs in to the e-mail server, and sends nothing. */
+async function mailServer({ mail: { server, from }, publicUrl }: Config): Promise<Check> {
+  const id = 'mail';
+  if (!server || !from) return { id, state: 'warning', detail: 'No SMTP_URL is set: nobody is told anything by e-mail.' };
+  const { createMailer } = await import('../ports/mail.ts');
+  const failure = await createMailer({ server, from, name: new URL(publicUrl).hostname }).verify();
+  if (failure === null) return { id, state: 'ok', detail: `The e-mail server at ${server.host} answers.` };
+  return { id, state: 'failed', detail: `The e-mail server at ${server.host} ${mailTroubles[failure]}. Look at SMTP_URL.` };
+}
+
+const mailTroubles: Record<MailFailure, string> = {
+  unreachable: 'cannot be reached',
+  timeout: 'takes too long',
+  tls: 'offers no TLS connection that can be trusted',
+  sign_in: 'refuses user and password',
+  sender: 'refuses the sender',
+  recipient: 'refuses',
+  message: 'refuses',
+  other: 'refuses',
+};
 
 function secretsFile(): Check {
   const file = resolve('.env');

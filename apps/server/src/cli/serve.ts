@@ -70,7 +70,7 @@ export async function startServer(config: Config, ports: Partial<Ports> = {}) {
      * How many requests are being answered, without those that only listen for changes: stopping does not wait for them; and with the
      * agents' answers that go on although nobody listens.
      */
-    underWay: () => underWay - app.live.streams() + app.agents.unheard(),
+    underWay: () => underWay - app.live.streams() - app.noticesLive.streams() + app.agents.unheard(),
     port: (server.address() as AddressInfo).port,
     /** Lets what is under way finish, up to a minute, then closes everything. */
     async stop(): Promise<void> {

@@ -14,3 +14,29 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Something that is done again and again. */
+export interface Rounds {
+  /** Resolves when none is under way. */
+  idle(): Promise<void>;
+  stop(): void;
+}
+
+/** Calls `fn` every `ms`, counted from the end of the one before. @param fn  never rejects */
+export function repeatedly(clock: Clock, ms: number, fn: () => Promise<void>): Rounds {
+  let round = Promise.resolve();
+  let isStopped = false;
+  let cancel = clock.after(ms, next);
+  function next(): void {
+    round = fn().then(() => {
+      if (!isStopped) cancel = clock.after(ms, next);
+    });
+  }
+  return {
+    idle: () => round,
+    stop() {
+      isStopped = true;
+      cancel();
+    },
+  };
+}

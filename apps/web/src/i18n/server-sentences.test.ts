@@ -37,10 +37,13 @@ const sources = [
     'agents-voice.ts',
     'agents-catalog.ts',
     'conversations.ts',
+    'notices.ts',
+    'notices-preferences.ts',
+    'notices-live.ts',
   ],
   ...['providers/catalog.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
+const contracts = ['accounts', 'agents', 'keys', 'notices', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [

@@ -17,7 +17,7 @@ import { openSqlite } from './sqlite.ts';
 export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
 export type { PgConnection } from './postgres.ts';
-export type { RequestState, Tables } from './schema.ts';
+export type { MailState, RequestState, Tables } from './schema.ts';
 
 /** Builds statements; on PostgreSQL the same builders wear SQLite's types. `.get`, `.run` and `.transaction` belong to one engine and are not here. */
 export type Orm = Pick<SqliteRemoteDatabase, 'select' | 'selectDistinct' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;

@@ -10,6 +10,8 @@ import type { TierName } from '../tiers.ts';
 import { columns, type Dialect } from './columns.ts';
 
 export type RequestState = 'open' | 'done' | 'failed';
+/** uncertain: nobody knows whether it arrived; it is not sent again. dropped: nobody is to get it (any more). */
+export type MailState = 'waiting' | 'sending' | 'sent' | 'uncertain' | 'failed' | 'expired' | 'dropped';
 export type MessageState = 'open' | 'done' | 'stopped' | 'failed';
 type StoredStatus = Exclude<KeyStatus, 'unreadable'>;
 
@@ -93,17 +95,38 @@ export function schema(dialect: Dialect) {
     expiresAt: instant('expires_at'),
   });
 
+  /** From where somebody has signed in before: written by auth.ts, so that a sign-in from elsewhere is news. Neither is a whole address or user agent. */
+  const signInPlace = table(
+    'sign_in_place',
+    {
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      /** Browser and system, or a program's name; '' where it has none. */
+      device: text('device').notNull(),
+      /** An IPv4 address, or the first half of an IPv6 one; '' where it is not known. */
+      network: text('network').notNull(),
+      firstAt: instant('first_at').notNull(),
+      lastAt: instant('last_at').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.device, t.network] }), index('sign_in_place_last').on(t.lastAt)],
+  );
+
   /** A user's tier and until when; no row: community. */
-  const plan = table('plan', {
-    userId: text('user_id')
-      .primaryKey()
-      .references(() => user.id, { onDelete: 'cascade' }),
-    tier: text('tier').$type<TierName>().notNull(),
-    state: text('state').$type<'active' | 'past_due' | 'lapsed'>().notNull().default('active'),
-    until: instant('until'),
-    source: text('source').$type<'admin' | 'cli' | 'billing'>().notNull(),
-    updatedAt: instant('updated_at').notNull(),
-  });
+  const plan = table(
+    'plan',
+    {
+      userId: text('user_id')
+        .primaryKey()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      tier: text('tier').$type<TierName>().notNull(),
+      state: text('state').$type<'active' | 'past_due' | 'lapsed'>().notNull().default('active'),
+      until: instant('until'),
+      source: text('source').$type<'admin' | 'cli' | 'billing'>().notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [index('plan_until').on(t.until, t.userId)],
+  );
 
   /** Bearers that we issue for SDKs. `hash` is SHA-256 of the token, hex; the token itself is nowhere. */
   const gatewayToken = table(
@@ -308,8 +331,68 @@ export function schema(dialect: Dialect) {
       data: json('data').$type<Record<string, string>>().notNull(),
       createdAt: instant('created_at').notNull(),
       readAt: instant('read_at'),
+      /** Removed by its reader. The row stays for a while, so that the same news is not told again. */
+      removedAt: instant('removed_at'),
+      /** Since when an e-mail about it waits to be written or to be found unwanted; null: neither. */
+      mailAt: instant('mail_at'),
     },
-    (t) => [index('notice_user').on(t.userId, t.createdAt)],
+    (t) => [
+      index('notice_user').on(t.userId, t.createdAt),
+      index('notice_created').on(t.createdAt),
+      index('notice_mail').on(t.mailAt).where(sql`mail_at is not null`),
+    ],
+  );
+
+  /** Who wants which kind of notice where; no row: as it comes (contracts/notices.ts). */
+  const noticePref = table(
+    'notice_pref',
+    {
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      kind: text('kind').notNull(),
+      page: boolean('page').notNull(),
+      email: boolean('email').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.kind] })],
+  );
+
+  /**
+   * E-mails to be sent, and for some days which were. What they say is data and, where it opens something, sealed; both are gone as soon
+   * as a row has come to its end, which `ended_at` and a `due_at` of null say.
+   */
+  const mailOutbox = table(
+    'mail_outbox',
+    {
+      /** Also the message's own id, so that whoever gets it twice can tell. */
+      id: text('id').primaryKey(),
+      /** To whom: a user, at the address that they have when it is sent; null: to `address`. */
+      userId: text('user_id').references(() => user.id, { onDelete: 'cascade' }),
+      address: text('address'),
+      kind: text('kind').notNull(),
+      locale: text('locale'),
+      data: json('data').$type<Record<string, string>>(),
+      encryptedBlob: bytes('encrypted_blob'),
+      nonce: bytes('nonce'),
+      masterKeyId: text('master_key_id'),
+      state: text('state').$type<MailState>().notNull(),
+      attempts: integer('attempts').notNull().default(0),
+      /** waiting: when it is tried · sending: by when whoever has it must be done · null: it has ended. */
+      dueAt: instant('due_at'),
+      /** Later it is of no use. */
+      expiresAt: instant('expires_at').notNull(),
+      createdAt: instant('created_at').notNull(),
+      endedAt: instant('ended_at'),
+      /** Why it could not be sent, as a word of a fixed list. */
+      lastError: text('last_error'),
+    },
+    (t) => [
+      index('mail_outbox_due').on(t.dueAt).where(sql`due_at is not null`),
+      index('mail_outbox_user').on(t.userId, t.endedAt),
+      index('mail_outbox_address').on(t.address, t.endedAt),
+      index('mail_outbox_ended').on(t.endedAt),
+    ],
   );
 
   /** Who did what to which secret; append-only, each row's hash covers the row before it. */
@@ -430,6 +513,7 @@ export function schema(dialect: Dialect) {
     account,
     verification,
     jwks,
+    signInPlace,
     plan,
     gatewayToken,
     providerKey,
@@ -441,6 +525,8 @@ export function schema(dialect: Dialect) {
     keyTotals,
     boot,
     notice,
+    noticePref,
+    mailOutbox,
     audit,
     agent,
     agentVersion,

@@ -7,6 +7,7 @@ import { catalog } from './catalog.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
+import { notices } from './notices.ts';
 import { plan } from './plan.ts';
 import { profile } from './profile.ts';
 import { sentences } from './server.ts';
@@ -14,6 +15,6 @@ import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
 export const de: Translation = {
-  messages: { account, agents, chat, common, keys, plan, profile, tokens, usage },
+  messages: { account, agents, chat, common, keys, notices, plan, profile, tokens, usage },
   sentences: { ...sentences, ...answers, ...catalog },
 };

@@ -60,6 +60,13 @@ export const sentences: Readonly<Record<string, string>> = {
 
   // Tokens
   'There is no such token.': 'Dieses Token gibt es nicht (mehr). Lade die Seite neu.',
+  'There is no such notice.': 'Diese Mitteilung gibt es nicht mehr.',
+  'There is no such kind of notice.': 'Diese Art von Mitteilung gibt es nicht.',
+  'This is never told by e-mail.': 'Das wird nie per E-Mail mitgeteilt.',
+  'Too many pages listen for notices. Reload this one to see what is new.':
+    'Zu viele Seiten warten auf Mitteilungen. Lade diese neu, um zu sehen, was neu ist.',
+  'This is not the id of a notice.': 'Das ist nicht die ID einer Mitteilung.',
+  'Name what should change: page or email.': 'Nenne, was sich ändern soll: page oder email.',
   'Choose a moment in the future.': 'Wähle einen Zeitpunkt in der Zukunft.',
   'Give the token a name.': 'Gib dem Token einen Namen.',
   'Name at least one scope.': 'Nenne mindestens einen Bereich.',

@@ -4,9 +4,10 @@ import { agents } from './agents.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
+import { notices } from './notices.ts';
 import { plan } from './plan.ts';
 import { profile } from './profile.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const en = { account, agents, chat, common, keys, plan, profile, tokens, usage };
+export const en = { account, agents, chat, common, keys, notices, plan, profile, tokens, usage };
