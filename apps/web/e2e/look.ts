@@ -13,6 +13,7 @@ const themes = ['light', 'dark'] as const;
 
 export async function lookAt(page: Page, name: string): Promise<void> {
   mkdirSync(pictures, { recursive: true });
+  await seeAll(page);
   for (const colorScheme of themes) {
     await page.emulateMedia({ colorScheme });
     for (const [size, viewport] of Object.entries(sizes)) {
@@ -26,6 +27,13 @@ export async function lookAt(page: Page, name: string): Promise<void> {
     }
   }
   await lookInGerman(page, name);
+}
+
+/** Some parts come when somebody is about to see them: goes down to the end, and up again. */
+export async function seeAll(page: Page): Promise<void> {
+  await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+  await page.waitForFunction(() => document.querySelector('.loading') === null);
+  await page.evaluate(() => scrollTo(0, 0));
 }
 
 /** What the README shows, for docs/pictures: copied there by hand when the pages have changed. */

@@ -2,7 +2,7 @@
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
 import { beforeAll, expect, inject, test } from 'vitest';
 import { type Demo, startDemo } from './demo-process.ts';
-import { lookAt, sizes } from './look.ts';
+import { lookAt, seeAll, sizes } from './look.ts';
 import { newKey, openStage, openVisitor, type Stage, until, type Visitor } from './stage.ts';
 
 let demo: Demo;
@@ -43,7 +43,7 @@ async function open(name: string, query = '', options: BrowserContextOptions = {
   // It is drawn when somebody is about to see it.
   await visitor.page.locator('.chart__place').scrollIntoViewIfNeeded();
   await visitor.page.locator('.chart__canvas canvas').waitFor();
-  await visitor.page.evaluate(() => scrollTo(0, 0));
+  await seeAll(visitor.page);
   return visitor;
 }
 

@@ -10,8 +10,16 @@ const pageLength = 25;
 /** A rare outcome is looked for in so many steps before the person is asked whether to go on. */
 const mostSteps = 6;
 
-/** The single requests behind a report, a page at a time, the newest first. The last page stays on show while another is fetched. */
-export function useUsageRequests(view: Ref<UsageView>, report: Ref<UsageReport | undefined>, isOld: Ref<boolean>) {
+/**
+ * The single requests behind a report, a page at a time, the newest first. The last page stays on show while another is fetched.
+ * @param isNear  somebody is about to see them: nothing is asked before, but where a report counts none, since it leaves out what is under way
+ */
+export function useUsageRequests(
+  view: Ref<UsageView>,
+  report: Ref<UsageReport | undefined>,
+  isOld: Ref<boolean>,
+  isNear: Readonly<Ref<boolean>>,
+) {
   /** Where the pages before this one, and this one, began; the first begins at the newest request. */
   const cursors = ref<string[]>([]);
   const scope = computed(() => ({ ...periodOf(view.value, timeZone.value), ...view.value.filters, outcome: view.value.outcome }));
@@ -27,7 +35,7 @@ export function useUsageRequests(view: Ref<UsageView>, report: Ref<UsageReport |
     key: () => [...usageKey, 'requests', scope.value, cursors.value.at(-1) ?? null],
     query: () => fetchPage(view.value, report.value, cursors.value.at(-1)),
     // Not by the report of the range before.
-    enabled: () => report.value !== undefined && !isOld.value,
+    enabled: () => report.value !== undefined && !isOld.value && (isNear.value || report.value.totals.requests === 0),
     placeholderData: (previous) => previous,
   });
 
