@@ -6,6 +6,8 @@ import { createAccounts } from './accounts.ts';
 import { createAgents } from './agents.ts';
 import { createAudit } from './audit.ts';
 import { createAuth } from './auth.ts';
+import { createBilling } from './billing.ts';
+import { createTill } from './billing-till.ts';
 import { type Boot, startBoot } from './boot.ts';
 import { createCallers } from './callers.ts';
 import { createCheckLimits } from './check-limits.ts';
@@ -59,6 +61,7 @@ export type Modules = Pick<
   | 'notices'
   | 'agents'
   | 'conversations'
+  | 'billing'
 >;
 
 const recheckEveryMs = 10_000;
@@ -108,7 +111,27 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
-    return { config, clock, log, db, keyring, outbound, sender, audit, notices, vault, plans, tokens, auth, accounts, conversations };
+    const { secretKey, webhookSecret, tiers, apiUrl } = config.stripe;
+    const till = secretKey && webhookSecret ? await createTill({ outbound, secretKey, webhookSecret, apiUrl }) : null;
+    const billing = till && createBilling({ db, clock, log, till, plans, tiers, publicUrl: config.publicUrl });
+    return {
+      config,
+      clock,
+      log,
+      db,
+      keyring,
+      outbound,
+      sender,
+      audit,
+      notices,
+      vault,
+      plans,
+      tokens,
+      auth,
+      accounts,
+      conversations,
+      billing,
+    };
   } catch (error) {
     await db.close();
     throw error;

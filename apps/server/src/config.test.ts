@@ -118,6 +118,10 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
     good: ['context-1m-2025-08-07', 'assistants=v2, context-1m-2025-08-07'],
     bad: ['two words', 'line\nbreak', 'quo"te', 'x'.repeat(101)],
   },
+  STRIPE_API_URL: {
+    good: ['https://api.stripe.com', 'http://127.0.0.1:9999', 'http://localhost:9999/'],
+    bad: ['http://api.stripe.com', 'https://api.stripe.com/v1', 'https://u:p@api.stripe.com', 'api.stripe.com', 'http://localhost:3000'],
+  },
   MAX_CONCURRENT_REQUESTS: { good: ['1', '200', '100000'], bad: ['0', '-1', '1.5', '100001', 'many'] },
   PLATFORM_MODELS_COMMUNITY: text,
   PLATFORM_MODELS_SUBSCRIBER: text,
@@ -133,7 +137,7 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
 };
 
 test('each setting takes what is right, and what is wrong is named without its value', () => {
-  expect([...Object.keys(table), 'TLS_CERT_FILE', 'TLS_KEY_FILE'].sort()).toEqual([...environmentNames].sort());
+  expect([...Object.keys(table), 'TLS_CERT_FILE', 'TLS_KEY_FILE', ...Object.keys(stripe)].sort()).toEqual([...environmentNames].sort());
   for (const [name, { good, bad }] of Object.entries(table)) {
     for (const value of good) expect(mistakesOf({ [name]: value }), `${name}=${value}`).toBe('');
     for (const value of bad) {
@@ -143,6 +147,47 @@ test('each setting takes what is right, and what is wrong is named without its v
       if (value.length > 5) expect(said, `${name}=${value}`).not.toContain(value.trim());
     }
   }
+});
+
+const stripe = {
+  STRIPE_SECRET_KEY: 'sk_test_Vb3kQ9xT7mZ2pL5wR8nC4jH6',
+  STRIPE_WEBHOOK_SECRET: 'whsec_Kd83hfPq02LmXz71TtYe9Rb4',
+  STRIPE_PRICES: 'price_a=subscriber, price_b=premium,price_c=lifetime,',
+};
+
+test('billing is set as a whole or not at all, and what is wrong in it is named without its value', () => {
+  expect(mistakesOf(stripe)).toBe('');
+  const { stripe: read } = loadConfig(stripe);
+  expect([...read.tiers]).toEqual([
+    ['price_a', 'subscriber'],
+    ['price_b', 'premium'],
+    ['price_c', 'lifetime'],
+  ]);
+  expect(read.secretKey?.expose()).toBe(stripe.STRIPE_SECRET_KEY);
+  expect(mistakesOf({ ...stripe, STRIPE_SECRET_KEY: 'rk_live_Vb3kQ9xT7mZ2pL5wR8nC4jH6' })).toBe('');
+  for (const name of Object.keys(stripe)) {
+    const { [name]: _, ...rest } = stripe as Record<string, string>;
+    expect(mistakesOf(rest), name).toContain('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
+  }
+  const bad: Record<keyof typeof stripe, string[]> = {
+    STRIPE_SECRET_KEY: ['pk_test_Vb3kQ9xT7mZ2pL5wR8nC4jH6', 'sk_short', 'sk_test_Vb3k Q9xT7mZ2'],
+    STRIPE_WEBHOOK_SECRET: ['sk_test_Vb3kQ9xT7mZ2pL5wR8nC4jH6', 'whsec_'],
+    STRIPE_PRICES: [
+      'price_a',
+      'price_a=gold',
+      'price_a=community',
+      'price_a=premium,price_a=lifetime',
+      '=premium',
+      'a b c=premium',
+      'price_a=premium=x',
+    ],
+  };
+  for (const [name, values] of Object.entries(bad))
+    for (const value of values) {
+      const said = mistakesOf({ ...stripe, [name]: value });
+      expect(said, value).toContain(`- ${name}: `);
+      expect(said, value).not.toContain(value);
+    }
 });
 
 test('an empty setting is one that is not set', () => {

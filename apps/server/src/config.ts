@@ -108,6 +108,29 @@ const Env = z.object({
     .transform((text) => list(text))
     .pipe(z.array(z.string().regex(/^[\w.=-]{1,100}$/, 'Comma-separated names of beta features, such as context-1m-2025-08-07.')))
     .describe('Beta features that may be used on the platform keys, comma-separated.'),
+  STRIPE_SECRET_KEY: z
+    .string()
+    .regex(/^(sk|rk)_\w{8,250}$/, "Stripe's secret or restricted key: sk_... or rk_...")
+    .optional()
+    .describe('Turns billing on, together with the two below.'),
+  STRIPE_WEBHOOK_SECRET: z
+    .string()
+    .regex(/^whsec_\S{8,250}$/, 'The signing secret of the webhook endpoint: whsec_...')
+    .optional()
+    .describe("Signs Stripe's events."),
+  STRIPE_PRICES: z
+    .string()
+    .optional()
+    .transform((text) => list(text).map((pair) => pair.split('=').map((part) => part.trim())))
+    .refine((pairs) => pairs.every(isSold) && new Set(pairs.map(([id]) => id)).size === pairs.length, {
+      error: 'What each price buys, such as price_a=subscriber,price_b=premium,price_c=lifetime.',
+    })
+    .describe('Which tier each of your prices buys.'),
+  STRIPE_API_URL: z
+    .string()
+    .refine(isOrigin, 'Scheme, host and port only, such as https://api.stripe.com.')
+    .default('https://api.stripe.com')
+    .describe("Stripe's address."),
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
     .describe('How many AI requests one person may have under way at a time.'),
@@ -131,6 +154,8 @@ const secretNames = [
   'PLATFORM_OPENAI_API_KEY',
   'PLATFORM_ANTHROPIC_API_KEY',
   'METRICS_TOKEN',
+  'STRIPE_SECRET_KEY',
+  'STRIPE_WEBHOOK_SECRET',
   'DATABASE_URL',
 ] as const;
 
@@ -188,6 +213,13 @@ function toConfig(env: z.infer<typeof Env>) {
     platformModels: byTier((tier) => perTierEnv[`PLATFORM_MODELS_${tier}`] as string[] | null),
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
     platformBetas: env.PLATFORM_BETA_HEADERS,
+    /** Billing is on where both secrets are there. */
+    stripe: {
+      secretKey: secretOf(env.STRIPE_SECRET_KEY),
+      webhookSecret: secretOf(env.STRIPE_WEBHOOK_SECRET),
+      tiers: new Map(env.STRIPE_PRICES as [string, TierName][]),
+      apiUrl: new URL(env.STRIPE_API_URL).origin,
+    },
     maxConcurrentRequests: env.MAX_CONCURRENT_REQUESTS,
     metricsToken: secretOf(env.METRICS_TOKEN),
     logLevel: env.LOG_LEVEL,
@@ -204,8 +236,8 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const before = readText(file, '.env');
   const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
-  // The official SDKs and better-auth read these by themselves; they get what we hand them, and nothing behind our back.
-  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH)_/.test(name)) delete process.env[name];
+  // The official SDKs and better-auth may read these by themselves; they get what we hand them, and nothing behind our back.
+  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE)_/.test(name)) delete process.env[name];
 
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
@@ -229,10 +261,14 @@ function contradictions(config: Config): string[] {
   for (const [name, url] of [
     ['OPENAI_BASE_URL', config.baseUrls.openai],
     ['ANTHROPIC_BASE_URL', config.baseUrls.anthropic],
+    ['STRIPE_API_URL', config.stripe.apiUrl],
   ] as const) {
     const mistake = baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
     if (mistake) wrong.push(`${name}: ${mistake}`);
   }
+  const { secretKey, webhookSecret, tiers } = config.stripe;
+  const set = [secretKey, webhookSecret, tiers.size > 0 || undefined].filter((one) => one !== undefined);
+  if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
   if (Boolean(config.tls.certFile) !== Boolean(config.tls.keyFile)) wrong.push('TLS_CERT_FILE and TLS_KEY_FILE go together.');
   return wrong;
 }
@@ -290,6 +326,10 @@ function masterKey() {
 function perTier<T extends z.ZodType>(name: string, type: T): Record<string, T> {
   return Object.fromEntries(tierNames.map((tier) => [`${name}_${tier.toUpperCase()}`, type]));
 }
+
+/** `community` is what everyone has: nobody buys it. */
+const isSold = ([id = '', tier = '', ...more]: string[]): boolean =>
+  more.length === 0 && /^[\w-]{3,255}$/.test(id) && tier !== 'community' && (tierNames as readonly string[]).includes(tier);
 
 function isCidr(text: string): boolean {
   const [address = '', bits] = text.split('/');

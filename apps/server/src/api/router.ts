@@ -4,13 +4,14 @@ import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
 import { agents } from './agents.ts';
+import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
 import { keys } from './keys.ts';
 import { tokens } from './tokens.ts';
 import { type Meta, router } from './trpc.ts';
 import { usage } from './usage.ts';
 
-export const appRouter = router({ accounts, keys, usage, tokens, agents, conversations, admin: router({ agents: adminAgents }) });
+export const appRouter = router({ accounts, keys, usage, tokens, agents, conversations, billing, admin: router({ agents: adminAgents }) });
 export type AppRouter = typeof appRouter;
 
 interface Procedure {

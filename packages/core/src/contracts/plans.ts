@@ -27,3 +27,24 @@ export const PlanView = z.object({
   byok: z.boolean().describe('Own keys are used.'),
 });
 export type PlanView = z.infer<typeof PlanView>;
+
+export const PriceView = z.object({
+  id: z.string(),
+  tier: TierSchema,
+  amount: z.int().nullable().describe("In the currency's smallest unit; null: not a fixed amount."),
+  currency: z.string().describe('ISO 4217.'),
+  interval: z.enum(['day', 'week', 'month', 'year']).nullable().describe('null: paid once.'),
+});
+export type PriceView = z.infer<typeof PriceView>;
+
+export const BillingView = z.object({
+  enabled: z.boolean(),
+  prices: z.array(PriceView),
+  manageable: z.boolean().describe('There are bills to look at, and perhaps a subscription to change.'),
+});
+export type BillingView = z.infer<typeof BillingView>;
+
+export const Purchase = z.strictObject({ price: z.string().min(1).max(255) });
+
+/** Where the browser goes on. */
+export const WayOut = z.object({ url: z.url() });
