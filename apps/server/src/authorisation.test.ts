@@ -160,6 +160,7 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.agents.versions': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
 
   'trpc billing.view': { who: 'user', ok: 200 },
+  'trpc billing.prices': { who: 'user', ok: 200 },
   // Where nothing is sold; where something is: billing-http.test.ts.
   'trpc billing.checkout': { who: 'person', ok: 404, json: { price: 'price_x' } },
   'trpc billing.portal': { who: 'person', ok: 404, json: {} },

@@ -49,7 +49,8 @@ test('from the page to Stripe and back: who pays has the plan at the next reques
     { id: 'price_pre_year', tier: 'premium', amount: 19_000, currency: 'USD', interval: 'year' },
     { id: 'price_life', tier: 'lifetime', amount: 49_900, currency: 'USD', interval: null },
   ];
-  expect((await call(app, ada, 'view')).data).toEqual({ enabled: true, prices, manageable: false });
+  expect((await call(app, ada, 'view')).data).toEqual({ enabled: true, manageable: false });
+  expect((await call(app, ada, 'prices')).data).toEqual({ prices });
   expect((await call(app, ada, 'portal', {})).error?.data.code).toBe('not_found');
 
   const { data } = await call(app, ada, 'checkout', { price: 'price_pre' });
@@ -57,7 +58,7 @@ test('from the page to Stripe and back: who pays has the plan at the next reques
   const asked = stripe.calls.findLast(({ path }) => path === '/v1/checkout/sessions');
   expect(Object.fromEntries(asked?.params ?? [])).toEqual({
     ...{ mode: 'subscription', customer: customerIn(stripe), 'line_items[0][price]': 'price_pre', 'line_items[0][quantity]': '1' },
-    ...{ success_url: 'http://byok.test/settings/plan?checkout=done', cancel_url: 'http://byok.test/settings/plan' },
+    ...{ success_url: 'http://byok.test/settings/plan?checkout=premium', cancel_url: 'http://byok.test/settings/plan' },
   });
   const made = stripe.calls.find(({ path }) => path === '/v1/customers');
   expect(Object.fromEntries(made?.params ?? [])).toEqual({ email: ada.email, 'metadata[user]': ada.id });
@@ -161,6 +162,17 @@ test('while Stripe is in trouble nothing is written, its event is refused for it
     expect(error?.message).toBe('The payment service cannot be reached. Please try again in a moment.');
   }
   expect(await app.app.plans.view(ada.id)).toMatchObject({ tier: 'community' });
+  // What has no error in it is no success for that.
+  const bea = await app.person({ tier: 'community' });
+  for (const how of [
+    { status: 500, body: '{}' },
+    { status: 404, body: '{"data":[]}' },
+    { status: 200, body: '{}' },
+  ]) {
+    stripe.fail(how);
+    expect((await send(app, stripe.signed(event))).status, how.body).toBe(502);
+    expect((await call(app, bea, 'checkout', { price: 'price_pre' })).error?.data.code, how.body).not.toBe('conflict');
+  }
   stripe.fail(null);
   expect((await send(app, stripe.signed(event))).status).toBe(200);
   expect(await app.app.plans.view(ada.id)).toMatchObject({ tier: 'premium' });
@@ -179,6 +191,6 @@ test('while Stripe is in trouble nothing is written, its event is refused for it
 test('where Stripe does not say what something costs, it is not offered, and the rest is', async () => {
   await using it = await stage({ STRIPE_PRICES: 'price_pre=premium,price_not_there=lifetime' });
   const ada = await it.app.person({ tier: 'community' });
-  expect((await call(it.app, ada, 'view')).data?.prices).toMatchObject([{ id: 'price_pre' }]);
+  expect((await call(it.app, ada, 'prices')).data?.prices).toMatchObject([{ id: 'price_pre' }]);
   expect(it.app.lines.join('')).toContain('did not tell all prices');
 });

@@ -7,7 +7,7 @@ import { AppError } from '@synthstack/core';
 import type { Secret } from '@synthstack/core/secret';
 import type { Stripe } from 'stripe';
 import type { Payment, Purchases, Subscription } from './billing-purchases.ts';
-import { createSmallFetch } from './ports/fetch.ts';
+import { createSmallFetch, type SmallFetch } from './ports/fetch.ts';
 import type { Outbound } from './ports/outbound.ts';
 
 export interface TillParts {
@@ -57,11 +57,11 @@ export async function createTill({ outbound, secretKey, webhookSecret, apiUrl }:
   const { Stripe } = await import('stripe');
   const { hostname, port, protocol, origin } = new URL(apiUrl);
   const timeouts = { connectMs: timeoutMs, firstByteMs: timeoutMs, idleMs: timeoutMs, totalMs: timeoutMs };
-  const fetch = createSmallFetch({ outbound, admits: (to) => to === origin, timeouts, maxBytes: maxAnswerBytes, name: 'Stripe' });
+  const send = createSmallFetch({ outbound, admits: (to) => to === origin, timeouts, maxBytes: maxAnswerBytes, name: 'Stripe' });
   const stripe = new Stripe(secretKey.expose(), {
     ...{ host: hostname, port: port || (protocol === 'https:' ? 443 : 80), protocol: protocol === 'https:' ? 'https' : 'http' },
     ...{ maxNetworkRetries: 1, timeout: timeoutMs, telemetry: false },
-    httpClient: Stripe.createFetchHttpClient(fetch as typeof globalThis.fetch),
+    httpClient: Stripe.createFetchHttpClient(withoutFalseSuccess(send) as typeof globalThis.fetch),
   });
 
   /** @throws AppError `provider_unreachable`; its cause names Stripe's code and request, and nothing of what was sent or told */
@@ -98,7 +98,9 @@ export async function createTill({ outbound, secretKey, webhookSecret, apiUrl }:
     /** A customer for a user: the same one, however often and however fast this is asked. @returns its id */
     async newCustomer(userId: string, email: string): Promise<string> {
       const idempotencyKey = `byok-customer-${userId}-${hash('sha256', email).slice(0, 16)}`;
-      return ask(async () => (await stripe.customers.create({ email, metadata: { user: userId } }, { idempotencyKey })).id);
+      const { id } = await ask(() => stripe.customers.create({ email, metadata: { user: userId } }, { idempotencyKey }));
+      if (typeof id === 'string') return id;
+      throw new AppError('provider_unreachable', 'Stripe made no customer.');
     },
 
     /** All that a customer has bought, as it is now. */
@@ -136,6 +138,17 @@ export async function createTill({ outbound, secretKey, webhookSecret, apiUrl }:
       const session = await ask(() => stripe.billingPortal.sessions.create({ customer: customerId, return_url: returnUrl }));
       return addressOf(session.url, origin);
     },
+  };
+}
+
+/** The library takes whatever has no `error` in it for a success, whatever its status: of something between us and Stripe, for instance. */
+function withoutFalseSuccess(send: SmallFetch): SmallFetch {
+  return async (url, init) => {
+    const answer = await send(url, init);
+    if (answer.ok) return answer;
+    const text = await answer.text();
+    if (!/"error"\s*:\s*\{/.test(text)) throw new AppError('provider_unreachable', `Stripe answered ${answer.status} without a word.`);
+    return new Response(text, { status: answer.status, headers: answer.headers });
   };
 }
 

@@ -4,7 +4,7 @@
  * whenever it is taken, and each event is sent after the change that it tells of, so the last look always shows the last state. That an
  * older look is not written after a newer one, in whatever process, is what the customer's `version` is for.
  */
-import { AppError, type BillingView, type PriceView, type TierName } from '@synthstack/core';
+import { AppError, type BillingView, type PriceList, type PriceView, type TierName } from '@synthstack/core';
 import { type Db, must, type Statement, statement } from '@synthstack/core/db';
 import { and, eq, lt, sql } from 'drizzle-orm';
 import { boughtOf } from './billing-purchases.ts';
@@ -138,10 +138,14 @@ export function createBilling({ db, clock, log, till, plans, tiers, publicUrl }:
       return turns(owner.userId, () => attendTo(event, owner.userId));
     },
 
-    /** What is sold, and whether this user has bills to look at. */
+    /** Whether this user has bills to look at. */
     async view(userId: string): Promise<BillingView> {
-      const [sold, customerId] = [await prices(), await customerOf(userId)];
-      return { enabled: true, prices: sold.flatMap(viewOf), manageable: customerId !== null };
+      return { enabled: true, manageable: (await customerOf(userId)) !== null };
+    },
+
+    /** What is sold, in the order of STRIPE_PRICES. */
+    async prices(): Promise<PriceList> {
+      return { prices: (await prices()).flatMap(viewOf) };
     },
 
     /**
@@ -158,7 +162,7 @@ export function createBilling({ db, clock, log, till, plans, tiers, publicUrl }:
         throw new AppError('conflict', 'You have bought this already.');
       const isRunning = subscriptions.some(({ status, items }) => running.has(status) && items.some((item) => tiers.has(item.price)));
       if (isRunning && price.interval !== null) return till.portal(customerId, page);
-      return till.checkout({ customerId, price, successUrl: `${page}?checkout=done`, cancelUrl: page });
+      return till.checkout({ customerId, price, successUrl: `${page}?checkout=${tiers.get(price.id)}`, cancelUrl: page });
     },
 
     /** Where bills are seen and a subscription is changed or ended. @throws AppError `not_found`: never bought anything */

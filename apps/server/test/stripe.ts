@@ -113,6 +113,11 @@ export async function startStripe(now: () => number) {
       intents.set(intent.id, intent);
       return { intent, event: event('checkout.session.completed', { object: 'checkout.session', customer, payment_intent: intent.id }) };
     },
+    /** A customer has this subscription and no other. */
+    cancelOthers(customer: string, kept: Subscription): void {
+      for (const sub of subscriptions.values())
+        if (sub.customer === customer && sub !== kept) Object.assign(sub, { status: 'canceled', ended_at: now() });
+    },
     refund(intent: Intent): StripeEvent {
       intent.refunded = true;
       return event('charge.refunded', charge(intent));
@@ -162,7 +167,7 @@ export async function startStripe(now: () => number) {
     const session = sessions.get(name);
     if (!session) return void res.writeHead(404).end();
     const button = kind === 'pay' ? 'Pay' : 'Cancel plan';
-    const form = `<!doctype html><title>Stripe</title><h1>Stripe</h1><form method="post"><button>${button}</button></form>`;
+    const form = `<!doctype html><title>Stripe</title><link rel="icon" href="data:,"><h1>Stripe</h1><form method="post"><button>${button}</button></form>`;
     if (req.method !== 'POST') return void res.writeHead(200, { 'content-type': 'text/html' }).end(form);
     const customer = session.get('customer') ?? '';
     const price = session.get('line_items[0][price]') ?? '';

@@ -21,6 +21,12 @@ export function formatUsd(usd: number): string {
   return usd > 0 && usd < 1 ? fractions().format(usd) : cents().format(usd);
 }
 
+/** @param amount  in the currency's smallest unit: 1900 are 19 dollars, or 1900 yen */
+export function formatPrice(amount: number, currency: string): string {
+  const format = new Intl.NumberFormat(formatLocale.value, { style: 'currency', currency });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+}
+
 export const formatDateTime = (iso: string): string => dateTime().format(new Date(iso));
 export const formatDate = (iso: string): string => date().format(new Date(iso));
 

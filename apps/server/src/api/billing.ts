@@ -1,11 +1,13 @@
-import { AppError, BillingView, Purchase, WayOut } from '@synthstack/core';
+import { AppError, BillingView, PriceList, Purchase, WayOut } from '@synthstack/core';
 import type { Modules } from '../app.ts';
 import { personProcedure, router, userProcedure } from './trpc.ts';
 
 export const billing = router({
   view: userProcedure
     .output(BillingView)
-    .query(({ ctx }) => ctx.app.billing?.view(ctx.caller.userId) ?? { enabled: false, prices: [], manageable: false }),
+    .query(({ ctx }) => ctx.app.billing?.view(ctx.caller.userId) ?? { enabled: false, manageable: false }),
+
+  prices: userProcedure.output(PriceList).query(({ ctx }) => ctx.app.billing?.prices() ?? { prices: [] }),
 
   checkout: personProcedure
     .input(Purchase)

@@ -35,7 +35,7 @@ const sources = [
     'agents-catalog.ts',
     'conversations.ts',
   ],
-  ...['providers/catalog.ts'],
+  ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts'],
 ].map((file) => `apps/server/src/${file}`);
 const contracts = ['accounts', 'agents', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
 
@@ -45,6 +45,8 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
+  // To Stripe, and for the log
+  /^(This is not an event|A billing event|Stripe (did not tell|answered|made|is not at))/,
   // Of agents: what administrators and programs are told, and prompts
   /^(There is an agent of that slug|Somebody has changed this agent|A slug: |Letters, digits, dots, colons|Say something here|A prompt is text)/,
   /^(Only without conversationId|Only in a conversation|Not with regenerates|At most 8 questions|From 0 to 2|This is for the pages)/,

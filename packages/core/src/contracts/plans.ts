@@ -38,11 +38,13 @@ export const PriceView = z.object({
 export type PriceView = z.infer<typeof PriceView>;
 
 export const BillingView = z.object({
-  enabled: z.boolean(),
-  prices: z.array(PriceView),
+  enabled: z.boolean().describe('Plans are sold here.'),
   manageable: z.boolean().describe('There are bills to look at, and perhaps a subscription to change.'),
 });
 export type BillingView = z.infer<typeof BillingView>;
+
+export const PriceList = z.object({ prices: z.array(PriceView) });
+export type PriceList = z.infer<typeof PriceList>;
 
 export const Purchase = z.strictObject({ price: z.string().min(1).max(255) });
 
