@@ -15,6 +15,8 @@ import type { Config } from './config.ts';
 import { createConversations } from './conversations.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
+import { createIdentity } from './identity.ts';
+import { createIssuerKeys } from './identity-keys.ts';
 import { createLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
 import { createLive } from './meter-live.ts';
@@ -111,6 +113,10 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
+    const { issuer, audience, jwksUrl, ...claims } = config.identity;
+    const keys = issuer && createIssuerKeys({ outbound, clock, issuer, jwksUrl });
+    const identity =
+      issuer && audience && keys ? createIdentity({ clock, keys, auth, plans, issuer, audience, ...claims, audit: audit.entry }) : null;
     const { secretKey, webhookSecret, tiers, apiUrl } = config.stripe;
     const till = secretKey && webhookSecret ? await createTill({ outbound, secretKey, webhookSecret, apiUrl }) : null;
     const billing = till && createBilling({ db, clock, log, till, plans, tiers, publicUrl: config.publicUrl });
@@ -131,6 +137,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       accounts,
       conversations,
       billing,
+      identity,
     };
   } catch (error) {
     await db.close();
@@ -153,7 +160,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
 
-  const callers = createCallers({ db, clock, tokens, auth, plans });
+  const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
   const keys = createGenerationCache<readonly StoredKey[]>(db);
   const platformKeys = createGenerationCache<UsableKey | null>(db);
   const keysOf = (userId: string) => keys.get(userId, () => vault.sealedOf(userId));

@@ -22,6 +22,7 @@ const ranks: readonly (readonly string[])[] = [
     'check-limits',
     'plans',
     'billing',
+    'identity',
     'tokens',
     'accounts',
     'audit',

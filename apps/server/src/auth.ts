@@ -16,6 +16,7 @@ import { and, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { createAddressOf } from './auth/address.ts';
 import { createAttempts, createGate } from './auth/attempts.ts';
+import { createExternal } from './auth/external.ts';
 import { createJwts } from './auth/jwt.ts';
 import { type AuthRoute, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
 import { createSessions } from './auth/sessions.ts';
@@ -224,6 +225,7 @@ export function createAuth(parts: AuthParts) {
 
   return {
     ...{ sessions, liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
+    external: createExternal({ db, clock }),
     issueJwt: jwts.issue,
     verifyJwt: jwts.verify,
     /** Answers every request to /api/auth/*; never rejects. */

@@ -118,6 +118,7 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
     good: ['context-1m-2025-08-07', 'assistants=v2, context-1m-2025-08-07'],
     bad: ['two words', 'line\nbreak', 'quo"te', 'x'.repeat(101)],
   },
+  IDENTITY_TIER_WINS: { good: ['on', 'off'], bad: ['true', 'ON'] },
   STRIPE_API_URL: {
     good: ['https://api.stripe.com', 'http://127.0.0.1:9999', 'http://localhost:9999/'],
     bad: ['http://api.stripe.com', 'https://api.stripe.com/v1', 'https://u:p@api.stripe.com', 'api.stripe.com', 'http://localhost:3000'],
@@ -137,7 +138,9 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
 };
 
 test('each setting takes what is right, and what is wrong is named without its value', () => {
-  expect([...Object.keys(table), 'TLS_CERT_FILE', 'TLS_KEY_FILE', ...Object.keys(stripe)].sort()).toEqual([...environmentNames].sort());
+  expect([...Object.keys(table), 'TLS_CERT_FILE', 'TLS_KEY_FILE', ...Object.keys(stripe), ...Object.keys(identity)].sort()).toEqual(
+    [...environmentNames].sort(),
+  );
   for (const [name, { good, bad }] of Object.entries(table)) {
     for (const value of good) expect(mistakesOf({ [name]: value }), `${name}=${value}`).toBe('');
     for (const value of bad) {
@@ -154,6 +157,38 @@ const stripe = {
   STRIPE_WEBHOOK_SECRET: 'whsec_Kd83hfPq02LmXz71TtYe9Rb4',
   STRIPE_PRICES: 'price_a=subscriber, price_b=premium,price_c=lifetime,',
 };
+
+const identity = {
+  IDENTITY_ISSUER: 'https://login.example.com/realms/main',
+  IDENTITY_AUDIENCE: 'https://byok.example.com',
+  IDENTITY_JWKS_URL: 'https://login.example.com/keys',
+  IDENTITY_TIER_CLAIM: 'realm_access.roles',
+  IDENTITY_TIERS: 'gold=premium, silver member=subscriber',
+};
+
+test('the issuer of identities is set as a whole or not at all, and is never this server itself', () => {
+  expect(mistakesOf(identity)).toBe('');
+  const { IDENTITY_ISSUER, IDENTITY_AUDIENCE, ...rest } = identity;
+  expect(mistakesOf({ IDENTITY_ISSUER, IDENTITY_AUDIENCE })).toBe('');
+  expect([...loadConfig(identity).identity.tiers]).toEqual([
+    ['gold', 'premium'],
+    ['silver member', 'subscriber'],
+  ]);
+  const wrong: [Record<string, string>, string][] = [
+    [{ IDENTITY_ISSUER }, 'IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.'],
+    [{ IDENTITY_AUDIENCE }, 'IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.'],
+    [rest, 'IDENTITY_JWKS_URL and IDENTITY_TIER_CLAIM need IDENTITY_ISSUER.'],
+    [{ ...identity, IDENTITY_TIERS: '' }, 'IDENTITY_TIER_CLAIM and IDENTITY_TIERS go together.'],
+    [{ ...identity, IDENTITY_TIERS: 'gold=emperor' }, '- IDENTITY_TIERS: '],
+    [{ ...identity, IDENTITY_TIERS: '=premium' }, '- IDENTITY_TIERS: '],
+    [{ ...identity, IDENTITY_TIER_CLAIM: 'two words' }, '- IDENTITY_TIER_CLAIM: '],
+    [{ ...identity, IDENTITY_ISSUER: 'http://login.example.com' }, '- IDENTITY_ISSUER: http://'],
+    [{ ...identity, IDENTITY_ISSUER: 'login.example.com' }, '- IDENTITY_ISSUER: '],
+    [{ ...identity, IDENTITY_ISSUER: 'http://localhost:3000' }, 'this very server'],
+    [{ ...identity, IDENTITY_JWKS_URL: 'http://10.0.0.5/keys' }, '- IDENTITY_JWKS_URL: http://'],
+  ];
+  for (const [env, said] of wrong) expect(mistakesOf(env), said).toContain(said);
+});
 
 test('billing is set as a whole or not at all, and what is wrong in it is named without its value', () => {
   expect(mistakesOf(stripe)).toBe('');

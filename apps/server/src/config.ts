@@ -108,6 +108,27 @@ const Env = z.object({
     .transform((text) => list(text))
     .pipe(z.array(z.string().regex(/^[\w.=-]{1,100}$/, 'Comma-separated names of beta features, such as context-1m-2025-08-07.')))
     .describe('Beta features that may be used on the platform keys, comma-separated.'),
+  IDENTITY_ISSUER: z
+    .string()
+    .optional()
+    .describe('The issuer whose JWTs are taken, as their `iss` says, such as https://login.example.com.'),
+  IDENTITY_AUDIENCE: z.string().min(1).max(255).optional().describe('What their `aud` must be.'),
+  IDENTITY_JWKS_URL: z.string().optional().describe("Where the issuer's keys are; its own metadata says unless set."),
+  IDENTITY_TIER_CLAIM: z
+    .string()
+    .regex(/^\S{1,200}$/, 'The name of a claim, such as tier, or a path to it, such as realm_access.roles.')
+    .optional()
+    .describe("The claim that says somebody's tier."),
+  IDENTITY_TIERS: z
+    .string()
+    .optional()
+    .transform((text) => list(text).map((pair) => pair.split('=').map((part) => part.trim())))
+    .refine((pairs) => pairs.every(isMeant), { error: 'What each value of the claim means, such as gold=premium,basic=subscriber.' })
+    .describe('Which tier each value of it means.'),
+  IDENTITY_TIER_WINS: z
+    .enum(['on', 'off'], { error: 'on or off.' })
+    .default('off')
+    .describe('on: the claim counts even over what an administrator has given.'),
   STRIPE_SECRET_KEY: z
     .string()
     .regex(/^(sk|rk)_\w{8,250}$/, "Stripe's secret or restricted key: sk_... or rk_...")
@@ -213,6 +234,15 @@ function toConfig(env: z.infer<typeof Env>) {
     platformModels: byTier((tier) => perTierEnv[`PLATFORM_MODELS_${tier}`] as string[] | null),
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
     platformBetas: env.PLATFORM_BETA_HEADERS,
+    /** The operator's own sign-in is taken where both issuer and audience are there. */
+    identity: {
+      issuer: env.IDENTITY_ISSUER,
+      audience: env.IDENTITY_AUDIENCE,
+      jwksUrl: env.IDENTITY_JWKS_URL,
+      tierClaim: env.IDENTITY_TIER_CLAIM ?? null,
+      tiers: new Map(env.IDENTITY_TIERS as [string, TierName][]),
+      claimWins: env.IDENTITY_TIER_WINS === 'on',
+    },
     /** Billing is on where both secrets are there. */
     stripe: {
       secretKey: secretOf(env.STRIPE_SECRET_KEY),
@@ -262,10 +292,16 @@ function contradictions(config: Config): string[] {
     ['OPENAI_BASE_URL', config.baseUrls.openai],
     ['ANTHROPIC_BASE_URL', config.baseUrls.anthropic],
     ['STRIPE_API_URL', config.stripe.apiUrl],
+    ['IDENTITY_ISSUER', config.identity.issuer],
+    ['IDENTITY_JWKS_URL', config.identity.jwksUrl],
   ] as const) {
-    const mistake = baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
+    const mistake = url === undefined ? null : baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
     if (mistake) wrong.push(`${name}: ${mistake}`);
   }
+  const { issuer, audience, jwksUrl, tierClaim, tiers: meant } = config.identity;
+  if (Boolean(issuer) !== Boolean(audience)) wrong.push('IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.');
+  if (!issuer && (jwksUrl || tierClaim)) wrong.push('IDENTITY_JWKS_URL and IDENTITY_TIER_CLAIM need IDENTITY_ISSUER.');
+  if (Boolean(tierClaim) !== meant.size > 0) wrong.push('IDENTITY_TIER_CLAIM and IDENTITY_TIERS go together.');
   const { secretKey, webhookSecret, tiers } = config.stripe;
   const set = [secretKey, webhookSecret, tiers.size > 0 || undefined].filter((one) => one !== undefined);
   if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
@@ -326,6 +362,9 @@ function masterKey() {
 function perTier<T extends z.ZodType>(name: string, type: T): Record<string, T> {
   return Object.fromEntries(tierNames.map((tier) => [`${name}_${tier.toUpperCase()}`, type]));
 }
+
+const isMeant = ([value = '', tier = '', ...more]: string[]): boolean =>
+  more.length === 0 && value !== '' && (tierNames as readonly string[]).includes(tier);
 
 /** `community` is what everyone has: nobody buys it. */
 const isSold = ([id = '', tier = '', ...more]: string[]): boolean =>

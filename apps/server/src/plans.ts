@@ -35,6 +35,10 @@ export interface PlanChange {
   actor?: string;
 }
 
+/** What a claim of the identity issuer gives counts for so long after it was last seen. */
+const claimedForMs = 30 * 86_400_000;
+const refreshedAfterMs = 86_400_000;
+
 /** What Stripe says that somebody has bought. */
 export type Bought = Omit<PlanEntry, 'source'>;
 
@@ -98,6 +102,23 @@ const rowOf = (first: PlanEntry, beside: PlanEntry | null): PlanRow => ({
   besideRenews: beside?.renews ?? null,
   besideSource: beside?.source ?? null,
 });
+
+/**
+ * What follows when the identity issuer says somebody's tier. What an administrator has given and still counts is left alone.
+ * @param tier  null: the claim names none
+ * @param wins  the claim counts even over what an administrator has given
+ * @returns null: there is nothing to write; a tier that stays is written once a day
+ */
+export function afterClaim(row: PlanRow | undefined, tier: TierName | null, wins: boolean, nowMs: number): PlanChange | null {
+  const entries = row ? [firstOf(row), besideOf(row)] : [];
+  const given = entries.find((entry) => entry && entry.source !== 'billing') ?? null;
+  const isClaimed = given?.source === 'identity';
+  if (given && !isClaimed && !wins && isLive(given, nowMs)) return null;
+  if (tier === null || tier === 'community')
+    return isClaimed && given.tier !== 'community' ? { tier: 'community', source: 'identity' } : null;
+  const isFresh = isClaimed && given.tier === tier && (given.until?.getTime() ?? 0) > nowMs + claimedForMs - refreshedAfterMs;
+  return isFresh ? null : { tier, until: new Date(nowMs + claimedForMs), source: 'identity' };
+}
 
 /**
  * The row of a user once Stripe has said what they have bought. What was given is never taken away by it: it stays beside.
@@ -199,6 +220,12 @@ export function createPlans({ db, clock, audit }: PlansParts) {
       if (found.length === 0) throw new AppError('not_found', 'There is no such account.');
       await db.commit(writes(userId, change));
       return of(userId);
+    },
+
+    /** The identity issuer says somebody's tier: `afterClaim`. */
+    async claim(userId: string, tier: TierName | null, wins: boolean): Promise<void> {
+      const change = afterClaim(await row(userId), tier, wins, clock.now());
+      if (change) await db.commit(writes(userId, change));
     },
 
     /** Everyone who has a plan, lapsed or not. */
