@@ -149,7 +149,7 @@ const Env = z.object({
     .describe('Which tier each of your prices buys.'),
   STRIPE_API_URL: z
     .string()
-    .refine(isOrigin, 'Scheme, host and port only, such as https://api.stripe.com.')
+    .refine(isOrigin, 'Scheme, host and port only.')
     .default('https://api.stripe.com')
     .describe("Stripe's address."),
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
