@@ -17,6 +17,7 @@ import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createIdentity } from './identity.ts';
 import { createIssuerKeys } from './identity-keys.ts';
+import { createOidc } from './identity-oidc.ts';
 import { createLimits } from './limits.ts';
 import { createMeter } from './meter.ts';
 import { createLive } from './meter-live.ts';
@@ -64,6 +65,7 @@ export type Modules = Pick<
   | 'agents'
   | 'conversations'
   | 'billing'
+  | 'oidc'
 >;
 
 const recheckEveryMs = 10_000;
@@ -106,6 +108,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       publicUrl: config.publicUrl,
       secret: authSecret,
       signUp: config.signUp,
+      local: config.localAccounts,
       trustedProxies: config.trustProxy,
       rateLimit: config.signInLimits,
       onError: (error) => log.error({}, error.message, error.cause),
@@ -117,6 +120,22 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const keys = issuer && createIssuerKeys({ outbound, clock, issuer, jwksUrl });
     const identity =
       issuer && audience && keys ? createIdentity({ clock, keys, auth, plans, issuer, audience, ...claims, audit: audit.entry }) : null;
+    const { clientId, clientSecret } = config.oidc;
+    const { seal, open } = auth;
+    const oidc =
+      identity && issuer && clientId && clientSecret
+        ? await createOidc({
+            outbound,
+            clock,
+            issuer,
+            clientId,
+            clientSecret,
+            publicUrl: config.publicUrl,
+            seal,
+            open,
+            admit: identity.admit,
+          })
+        : null;
     const { secretKey, webhookSecret, tiers, apiUrl } = config.stripe;
     const till = secretKey && webhookSecret ? await createTill({ outbound, secretKey, webhookSecret, apiUrl }) : null;
     const billing = till && createBilling({ db, clock, log, till, plans, tiers, publicUrl: config.publicUrl });
@@ -138,6 +157,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       conversations,
       billing,
       identity,
+      oidc,
     };
   } catch (error) {
     await db.close();

@@ -166,6 +166,9 @@ const table: Readonly<Record<string, Line>> = {
   'trpc billing.portal': { who: 'person', ok: 404, json: {} },
   'POST /api/billing/webhook': { who: 'none', ok: 404, json: {} },
 
+  // Where there is no such sign-in; where there is: identity-oidc.test.ts.
+  'GET /api/oidc/start': { who: 'none', ok: 404 },
+  'GET /api/oidc/callback': { who: 'none', ok: 404 },
   'GET /healthz': { who: 'anyone', ok: 200 },
   'GET /readyz': { who: 'anyone', ok: 200 },
   // To this machine itself, as in a test; from elsewhere, or with a token: metrics-access.test.ts.

@@ -138,9 +138,15 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
 };
 
 test('each setting takes what is right, and what is wrong is named without its value', () => {
-  expect([...Object.keys(table), 'TLS_CERT_FILE', 'TLS_KEY_FILE', ...Object.keys(stripe), ...Object.keys(identity)].sort()).toEqual(
-    [...environmentNames].sort(),
-  );
+  expect(
+    [
+      ...Object.keys(table),
+      'TLS_CERT_FILE',
+      'TLS_KEY_FILE',
+      ...Object.keys(stripe),
+      ...Object.keys({ ...identity, ...oidc, AUTH_LOCAL: '' }),
+    ].sort(),
+  ).toEqual([...environmentNames].sort());
   for (const [name, { good, bad }] of Object.entries(table)) {
     for (const value of good) expect(mistakesOf({ [name]: value }), `${name}=${value}`).toBe('');
     for (const value of bad) {
@@ -165,6 +171,7 @@ const identity = {
   IDENTITY_TIER_CLAIM: 'realm_access.roles',
   IDENTITY_TIERS: 'gold=premium, silver member=subscriber',
 };
+const oidc = { OIDC_CLIENT_ID: 'byok-pages', OIDC_CLIENT_SECRET: 'Kd83hfPq02LmXz71TtYe9Rb4' };
 
 test('the issuer of identities is set as a whole or not at all, and is never this server itself', () => {
   expect(mistakesOf(identity)).toBe('');
@@ -174,7 +181,14 @@ test('the issuer of identities is set as a whole or not at all, and is never thi
     ['gold', 'premium'],
     ['silver member', 'subscriber'],
   ]);
+  expect(mistakesOf({ ...identity, ...oidc, AUTH_LOCAL: 'off' })).toBe('');
   const wrong: [Record<string, string>, string][] = [
+    [oidc, 'OIDC_CLIENT_ID needs IDENTITY_ISSUER.'],
+    [{ ...identity, OIDC_CLIENT_ID: 'x' }, 'OIDC_CLIENT_ID and OIDC_CLIENT_SECRET go together.'],
+    [{ ...identity, ...oidc, OIDC_CLIENT_SECRET: 'short' }, '- OIDC_CLIENT_SECRET: '],
+    [{ ...identity, AUTH_LOCAL: 'off' }, 'AUTH_LOCAL: off needs OIDC_CLIENT_ID'],
+    [{ ...identity, ...oidc, AUTH_LOCAL: 'off', SIGNUP: 'open' }, 'AUTH_LOCAL: off goes with SIGNUP=closed only.'],
+    [{ AUTH_LOCAL: 'no' }, '- AUTH_LOCAL: on or off.'],
     [{ IDENTITY_ISSUER }, 'IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.'],
     [{ IDENTITY_AUDIENCE }, 'IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.'],
     [rest, 'IDENTITY_JWKS_URL and IDENTITY_TIER_CLAIM need IDENTITY_ISSUER.'],

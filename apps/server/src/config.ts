@@ -129,6 +129,21 @@ const Env = z.object({
     .enum(['on', 'off'], { error: 'on or off.' })
     .default('off')
     .describe('on: the claim counts even over what an administrator has given.'),
+  OIDC_CLIENT_ID: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("This server's name at IDENTITY_ISSUER: turns the sign-in to the pages on."),
+  OIDC_CLIENT_SECRET: z
+    .string()
+    .regex(/^[\x21-\x7e]{8,512}$/, 'Use 8 characters or more, without spaces.')
+    .optional()
+    .describe('Its secret there.'),
+  AUTH_LOCAL: z
+    .enum(['on', 'off'], { error: 'on or off.' })
+    .default('on')
+    .describe('off: only administrators sign in with a password; everyone else at IDENTITY_ISSUER.'),
   STRIPE_SECRET_KEY: z
     .string()
     .regex(/^(sk|rk)_\w{8,250}$/, "Stripe's secret or restricted key: sk_... or rk_...")
@@ -175,6 +190,7 @@ const secretNames = [
   'PLATFORM_OPENAI_API_KEY',
   'PLATFORM_ANTHROPIC_API_KEY',
   'METRICS_TOKEN',
+  'OIDC_CLIENT_SECRET',
   'STRIPE_SECRET_KEY',
   'STRIPE_WEBHOOK_SECRET',
   'DATABASE_URL',
@@ -243,6 +259,8 @@ function toConfig(env: z.infer<typeof Env>) {
       tiers: new Map(env.IDENTITY_TIERS as [string, TierName][]),
       claimWins: env.IDENTITY_TIER_WINS === 'on',
     },
+    oidc: { clientId: env.OIDC_CLIENT_ID, clientSecret: secretOf(env.OIDC_CLIENT_SECRET) },
+    localAccounts: env.AUTH_LOCAL === 'on',
     /** Billing is on where both secrets are there. */
     stripe: {
       secretKey: secretOf(env.STRIPE_SECRET_KEY),
@@ -267,7 +285,7 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
   // The official SDKs and better-auth may read these by themselves; they get what we hand them, and nothing behind our back.
-  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE)_/.test(name)) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE|OIDC)_/.test(name)) delete process.env[name];
 
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
@@ -302,6 +320,11 @@ function contradictions(config: Config): string[] {
   if (Boolean(issuer) !== Boolean(audience)) wrong.push('IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.');
   if (!issuer && (jwksUrl || tierClaim)) wrong.push('IDENTITY_JWKS_URL and IDENTITY_TIER_CLAIM need IDENTITY_ISSUER.');
   if (Boolean(tierClaim) !== meant.size > 0) wrong.push('IDENTITY_TIER_CLAIM and IDENTITY_TIERS go together.');
+  const { clientId, clientSecret } = config.oidc;
+  if (Boolean(clientId) !== Boolean(clientSecret)) wrong.push('OIDC_CLIENT_ID and OIDC_CLIENT_SECRET go together.');
+  if (clientId && !issuer) wrong.push('OIDC_CLIENT_ID needs IDENTITY_ISSUER.');
+  if (!config.localAccounts && !clientId) wrong.push('AUTH_LOCAL: off needs OIDC_CLIENT_ID, or nobody could sign in.');
+  if (!config.localAccounts && config.signUp !== 'closed') wrong.push('AUTH_LOCAL: off goes with SIGNUP=closed only.');
   const { secretKey, webhookSecret, tiers } = config.stripe;
   const set = [secretKey, webhookSecret, tiers.size > 0 || undefined].filter((one) => one !== undefined);
   if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');

@@ -18,6 +18,7 @@ import { readBytes } from './body.ts';
 import { type Caller, credentialHeaders } from './callers.ts';
 import { isMisaddressed } from './gateway-routes.ts';
 import { createConnections } from './http-connections.ts';
+import { createSignIn } from './http-sign-in.ts';
 import { createScrapeAccess } from './metrics-access.ts';
 import { loadPages } from './pages.ts';
 import { type Target, targetOf } from './target.ts';
@@ -31,6 +32,8 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/docs', access: 'anyone' },
   { method: 'GET', path: '/api/docs.css', access: 'anyone' },
   { method: 'POST', path: '/api/billing/webhook', access: 'signed' },
+  { method: 'GET', path: '/api/oidc/start', access: 'anyone' },
+  { method: 'GET', path: '/api/oidc/callback', access: 'anyone' },
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
   { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
   { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
@@ -143,6 +146,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     await app.db.orm.select().from(app.db.tables.generation);
   }
 
+  const signIn = createSignIn(app, { addressOf, note });
   const own: Readonly<Record<OwnRoute['path'], Handler>> = {
     '/healthz': (_req, res) => sendJson(res, 200, { status: 'ok' }),
     async '/readyz'(_req, res) {
@@ -158,6 +162,8 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
     '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
     '/api/billing/webhook': receiveEvent,
+    '/api/oidc/start': signIn.start,
+    '/api/oidc/callback': signIn.finish,
     '/api/v1/api-keys/usage.csv': sendCsv,
     async '/api/v1/agents/{slug}/messages'(req, res, _target, { slug = '' }) {
       await sendAnswer(req, res, { app, caller: admit(await identify(req)), slug });

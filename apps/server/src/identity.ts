@@ -4,7 +4,7 @@
  * e-mail address, which would hand accounts to whoever can claim addresses there.
  */
 import { hash } from 'node:crypto';
-import { Email, type TierName, tierNames } from '@synthstack/core';
+import { AppError, Email, type TierName, tierNames } from '@synthstack/core';
 import type { Statement } from '@synthstack/core/db';
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { AuditEntry } from './audit.ts';
@@ -88,7 +88,20 @@ export function createIdentity(parts: IdentityParts) {
       : [];
   }
 
+  async function admit({ subject, email, name, payload }: Claims): Promise<string> {
+    const userId = await auth.external({ issuer, subject, email, name }, created);
+    if (tierClaim !== null) await plans.claim(userId, tierOf(payload), claimWins);
+    return userId;
+  }
+
   return {
+    /** Whose account these claims are, which somebody else has checked. @throws AppError `unauthenticated`: they name nobody */
+    async admit(payload: JWTPayload): Promise<string> {
+      const claims = claimsOf(payload);
+      if (!claims) throw new AppError('unauthenticated', 'The sign-in did not work. Please try again.');
+      return admit(claims);
+    },
+
     /** Whether a token says that it is of this issuer; whether that is true, `vouch` finds out. */
     isFor(token: string): boolean {
       try {
@@ -105,10 +118,7 @@ export function createIdentity(parts: IdentityParts) {
     async vouch(token: string): Promise<Vouched | null> {
       const claims = await verify(token);
       if (!claims) return null;
-      const { subject, email, name, payload, expiresAtMs } = claims;
-      const userId = await auth.external({ issuer, subject, email, name }, created);
-      if (tierClaim !== null) await plans.claim(userId, tierOf(payload), claimWins);
-      return { userId, expiresAtMs };
+      return { userId: await admit(claims), expiresAtMs: claims.expiresAtMs };
     },
   };
 }

@@ -20,6 +20,7 @@ export type SmallFetch = (url: string | URL, init?: SmallInit) => Promise<Respon
 export interface SmallInit {
   method?: string;
   headers?: ConstructorParameters<typeof Headers>[0];
+  /** A text or a form; the caller names its type in `headers`. Other kinds are refused, so that none goes out empty. */
   body?: unknown;
   signal?: AbortSignal | null;
 }
@@ -32,7 +33,7 @@ export function createSmallFetch({ outbound, admits, timeouts, maxBytes, name }:
     signal?.throwIfAborted();
     const sent = Object.fromEntries(new Headers(headers));
     const request = { origin, path: pathname + search, method, timeouts, name };
-    const bytes = typeof body === 'string' && body !== '' ? Buffer.from(body) : null;
+    const bytes = bytesOf(body);
     return new Promise((resolve, reject) => {
       const answer = collect(resolve, reject, { maxBytes, name });
       const exchange = outbound.dispatch(
@@ -45,6 +46,12 @@ export function createSmallFetch({ outbound, admits, timeouts, maxBytes, name }:
       });
     });
   };
+}
+
+function bytesOf(body: unknown): Buffer | null {
+  const isText = typeof body === 'string' || body instanceof URLSearchParams;
+  if (!isText && body !== undefined && body !== null) throw new TypeError('Only a text or a form can be sent.');
+  return isText && `${body}` !== '' ? Buffer.from(`${body}`) : null;
 }
 
 function collect(

@@ -24,6 +24,9 @@ export const sentences: Readonly<Record<string, string>> = {
   '{name} took too long to answer, so the key could not be checked. You need not do anything. A saved key is checked again by itself within minutes.':
     '{name} hat zu lange nicht geantwortet, deshalb ist der Schlüssel nicht geprüft. Du musst nichts tun: Ein gespeicherter Schlüssel wird binnen Minuten von selbst wieder geprüft.',
 
+  'Passwords are for administrators only here. Sign in with your organisation.':
+    'Passwörter sind hier nur für die Administration. Melde dich mit deiner Organisation an.',
+
   // Billing
   'The payment service cannot be reached. Please try again in a moment.':
     'Der Zahlungsdienst ist nicht erreichbar. Bitte versuche es gleich noch einmal.',
