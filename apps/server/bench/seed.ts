@@ -72,7 +72,7 @@ async function writePeople({ file, into, tables: t, keyring, users }: Writing & 
     const [userId, tokenId, keyId, secret] = [idOf('user', person), idOf('token', person), idOf('key', person), tokenOf(person)];
     user({ id: userId, name: `Person ${person}`, email: `${person}@bench.example`, emailVerified: false, role: 'user', ...times });
     account({ id: idOf('account', person), accountId: userId, providerId: 'credential', userId, ...times });
-    plan({ userId, tier: 'premium', state: 'active', source: 'cli', updatedAt: now });
+    plan({ userId, tier: 'premium', state: 'active', renews: false, source: 'cli', updatedAt: now });
     token({
       id: tokenId,
       userId,

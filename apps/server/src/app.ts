@@ -4,8 +4,10 @@ import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import { createKeyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
 import { createAgents } from './agents.ts';
-import { createAudit } from './audit.ts';
-import { createAuth } from './auth.ts';
+import { type Audit, createAudit } from './audit.ts';
+import { type Auth, createAuth } from './auth.ts';
+import { createBilling } from './billing.ts';
+import { createTill } from './billing-till.ts';
 import { type Boot, startBoot } from './boot.ts';
 import { createCallers } from './callers.ts';
 import { createCheckLimits } from './check-limits.ts';
@@ -13,6 +15,9 @@ import type { Config } from './config.ts';
 import { createConversations } from './conversations.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
+import { createIdentity } from './identity.ts';
+import { createIssuerKeys } from './identity-keys.ts';
+import { createOidc } from './identity-oidc.ts';
 import { createLimits } from './limits.ts';
 import { createMail } from './mail.ts';
 import { createMeter } from './meter.ts';
@@ -22,13 +27,13 @@ import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createNoticesLive } from './notices-live.ts';
 import { createNoticeMail } from './notices-mail.ts';
-import { createPlans } from './plans.ts';
+import { createPlans, type Plans } from './plans.ts';
 import { createPlanEndings } from './plans-endings.ts';
 import { type Clock, repeatedly, systemClock } from './ports/clock.ts';
 import { createMemoryCounters } from './ports/counters.ts';
 import { createLog, type Log } from './ports/log.ts';
 import { createMailer } from './ports/mail.ts';
-import { createOutbound } from './ports/outbound.ts';
+import { createOutbound, type Outbound } from './ports/outbound.ts';
 import { providerOf } from './providers/catalog.ts';
 import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
@@ -66,6 +71,8 @@ export type Modules = Pick<
   | 'mail'
   | 'agents'
   | 'conversations'
+  | 'billing'
+  | 'oidc'
 >;
 
 const recheckEveryMs = 10_000;
@@ -111,6 +118,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       publicUrl: config.publicUrl,
       secret: authSecret,
       signUp: config.signUp,
+      local: config.localAccounts,
       trustedProxies: config.trustProxy,
       rateLimit: config.signInLimits,
       notice: notices.entry,
@@ -129,11 +137,40 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
       ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations },
+      ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
     await db.close();
     throw error;
   }
+}
+
+interface ElsewhereParts {
+  db: Db;
+  clock: Clock;
+  log: Log;
+  outbound: Outbound;
+  auth: Auth;
+  plans: Plans;
+  audit: Audit['entry'];
+}
+
+/** What the operator has at other services: an own sign-in, Stripe. Null: not configured. */
+async function createElsewhere(config: Config, { db, clock, log, outbound, auth, plans, audit }: ElsewhereParts) {
+  const { publicUrl } = config;
+  const { issuer, audience, jwksUrl, ...claims } = config.identity;
+  const keys = issuer && createIssuerKeys({ outbound, clock, issuer, jwksUrl });
+  const identity = issuer && audience && keys ? createIdentity({ clock, keys, auth, plans, issuer, audience, ...claims, audit }) : null;
+  const { clientId, clientSecret } = config.oidc;
+  const { seal, open } = auth;
+  const oidc =
+    identity && issuer && clientId && clientSecret
+      ? await createOidc({ outbound, clock, issuer, clientId, clientSecret, publicUrl, seal, open, admit: identity.admit })
+      : null;
+  const { secretKey, webhookSecret, tiers, apiUrl } = config.stripe;
+  const till = secretKey && webhookSecret ? await createTill({ outbound, secretKey, webhookSecret, apiUrl }) : null;
+  const billing = till && createBilling({ db, clock, log, till, plans, tiers, publicUrl });
+  return { identity, oidc, billing };
 }
 
 /** The whole program, at work. @throws AppError */
@@ -152,7 +189,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
 
-  const callers = createCallers({ db, clock, tokens, auth, plans });
+  const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
   const keys = createGenerationCache<readonly StoredKey[]>(db);
   const platformKeys = createGenerationCache<UsableKey | null>(db);
   const keysOf = (userId: string) => keys.get(userId, () => vault.sealedOf(userId));

@@ -9,13 +9,15 @@ import { AppError, Email, Password, toAppError } from '@synthstack/core';
 import { bumpGeneration, type Db, prepareFind, type Statement, statement } from '@synthstack/core/db';
 import type { Secret } from '@synthstack/core/secret';
 import { drizzleAdapter } from 'better-auth/adapters/drizzle';
-import { APIError } from 'better-auth/api';
+import { APIError, createAuthEndpoint } from 'better-auth/api';
+import { setSessionCookie } from 'better-auth/cookies';
 import { hashPassword, symmetricDecrypt, symmetricEncrypt } from 'better-auth/crypto';
 import { betterAuth } from 'better-auth/minimal';
 import { and, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import { createAddressOf } from './auth/address.ts';
 import { createAttempts, createGate } from './auth/attempts.ts';
+import { createExternal } from './auth/external.ts';
 import { createJwts } from './auth/jwt.ts';
 import { createPlaces } from './auth/places.ts';
 import { type AuthRoute, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
@@ -45,6 +47,8 @@ export interface AuthParts {
   secret: Secret;
   /** A list of domains admits addresses at exactly these. Nobody proves yet that an address is theirs. */
   signUp: 'closed' | 'open' | readonly string[];
+  /** False: only administrators sign in with a password; everyone else elsewhere. */
+  local?: boolean;
   clock?: Clock;
   trustedProxies?: readonly string[];
   /** False only where tests sign in faster than people do. */
@@ -78,7 +82,8 @@ interface Alongside {
 export type Auth = ReturnType<typeof createAuth>;
 
 export function createAuth(parts: AuthParts) {
-  const { db, signUp, clock = systemClock, trustedProxies = [], rateLimit = true, onUserCreated, onError, notice } = parts;
+  const { db, local = true, clock = systemClock, trustedProxies = [], rateLimit = true, onUserCreated, onError, notice } = parts;
+  const signUp = local ? parts.signUp : 'closed';
   const { user, session, account } = db.tables;
   const publicUrl = parts.publicUrl.replace(/\/+$/, '');
   const { origin } = new URL(publicUrl);
@@ -185,9 +190,25 @@ export function createAuth(parts: AuthParts) {
     const headers = new Headers({ [addressHeader]: ip, 'user-agent': userAgent.slice(0, 512) });
     const opened = await gate(() => library.api.signInEmail({ body: { email, password }, headers })).catch(rethrow);
     attempts.forgive(email, ip);
+    await refuseLocal(opened);
     const [row] = await db.orm.select({ id: session.id }).from(session).where(eq(session.token, opened.token));
     if (!row) throw wrongCredentials();
     return { userId: opened.user.id, sessionId: row.id };
+  }
+
+  /** Who has the right password is told where to go; anybody else learns no more than elsewhere. */
+  async function refuseLocal({ token, user: { id } }: { token: string; user: { id: string } }): Promise<void> {
+    if (local || (await person(id))?.isAdmin) return;
+    await db.orm.delete(session).where(eq(session.token, token));
+    throw new AppError('forbidden', 'Passwords are for administrators only here. Sign in with your organisation.');
+  }
+
+  /** A session for somebody who has proven elsewhere who they are. @returns the cookies. @throws AppError `forbidden`: disabled */
+  async function openSession(userId: string, { ip, userAgent }: { ip: string; userAgent: string }): Promise<string[]> {
+    const headers = new Headers({ [addressHeader]: ip, 'user-agent': userAgent.slice(0, 512) });
+    const opened = await library.api.openSession({ body: { userId }, headers, asResponse: true }).catch(rethrow);
+    if (opened.ok) return opened.headers.getSetCookie();
+    throw refusal(opened.status, ((await opened.json()) as { code?: string }).code);
   }
 
   async function selfSignUp(req: IncomingMessage, body: z.infer<typeof SignUp>): Promise<Response> {
@@ -213,6 +234,7 @@ export function createAuth(parts: AuthParts) {
     attempts.take(tried, addressOf(req));
     const answer = await gate(run);
     if (answer.ok) attempts.forgive(tried, addressOf(req));
+    if (answer.ok && !current) await refuseLocal((await answer.clone().json()) as { token: string; user: { id: string } });
     return answer;
   }
 
@@ -236,9 +258,14 @@ export function createAuth(parts: AuthParts) {
   }
 
   return {
+    /** Seals a text with the server's secret; `open` throws for what another sealed. */
+    seal: (data: string) => symmetricEncrypt({ key, data }),
+    open: (data: string) => symmetricDecrypt({ key, data }),
+    openSession,
     ...{ sessions, liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
     /** Forgets from where nobody has signed in for long. @returns how many people had such a place */
     forgetOldPlaces: async (): Promise<number> => places?.forgetOld() ?? 0,
+    external: createExternal({ db, clock }),
     issueJwt: jwts.issue,
     verifyJwt: jwts.verify,
     /** Answers every request to /api/auth/*; never rejects. */
@@ -286,6 +313,7 @@ function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: Librar
       provider: db.dialect === 'sqlite' ? 'sqlite' : 'pg',
       schema: { user, session, account, verification },
     }),
+    plugins: [external],
     // Accounts are made by `createUser`, in one write with all that belongs to them.
     emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 128 },
     user: {
@@ -315,6 +343,21 @@ function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: Librar
     onAPIError: { throw: true },
   });
 }
+
+/** Opens a session without a password. It has no address: only this file can call it. */
+const external = {
+  id: 'external',
+  endpoints: {
+    openSession: createAuthEndpoint.serverOnly({ method: 'POST', body: z.object({ userId: z.string() }) }, async (ctx) => {
+      const { internalAdapter } = ctx.context;
+      const user = await internalAdapter.findUserById(ctx.body.userId);
+      const session = user && (await internalAdapter.createSession(user.id));
+      if (!session) throw new APIError('UNAUTHORIZED');
+      await setSessionCookie(ctx, { session, user });
+      return ctx.json({});
+    }),
+  },
+} as const;
 
 /** Stricter than the library, which would also believe origins that the environment names. */
 function refuseForeignPages(req: IncomingMessage, origin: string): void {

@@ -182,6 +182,16 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.agents.reset': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
   'trpc admin.agents.versions': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
 
+  'trpc billing.view': { who: 'user', ok: 200 },
+  'trpc billing.prices': { who: 'user', ok: 200 },
+  // Where nothing is sold; where something is: billing-http.test.ts.
+  'trpc billing.checkout': { who: 'person', ok: 404, json: { price: 'price_x' } },
+  'trpc billing.portal': { who: 'person', ok: 404, json: {} },
+  'POST /api/billing/webhook': { who: 'none', ok: 404, json: {} },
+
+  // Where there is no such sign-in; where there is: identity-oidc.test.ts.
+  'GET /api/oidc/start': { who: 'none', ok: 404 },
+  'GET /api/oidc/callback': { who: 'none', ok: 404 },
   'GET /healthz': { who: 'anyone', ok: 200 },
   'GET /readyz': { who: 'anyone', ok: 200 },
   // To this machine itself, as in a test; from elsewhere, or with a token: metrics-access.test.ts.

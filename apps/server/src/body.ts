@@ -35,7 +35,7 @@ const clientLeft = (cause?: Error) => new AppError('request_timeout', 'The clien
 export const usualBodyBytes = 64 * 1_024;
 
 /** A small body, whole. @throws AppError `too_large`, `request_timeout` */
-export async function readText(req: IncomingMessage, limitBytes = usualBodyBytes): Promise<string> {
+export async function readBytes(req: IncomingMessage, limitBytes = usualBodyBytes): Promise<Buffer> {
   if (Number(req.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
   const chunks: Buffer[] = [];
   let length = 0;
@@ -44,7 +44,12 @@ export async function readText(req: IncomingMessage, limitBytes = usualBodyBytes
     if (length > limitBytes) throw tooLarge(limitBytes);
     chunks.push(chunk);
   });
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
+}
+
+/** The same as text. @throws AppError `too_large`, `request_timeout` */
+export async function readText(req: IncomingMessage, limitBytes = usualBodyBytes): Promise<string> {
+  return (await readBytes(req, limitBytes)).toString('utf8');
 }
 
 export const tooLarge = (limitBytes: number) => new AppError('too_large', `The body is larger than ${limitBytes} bytes.`);

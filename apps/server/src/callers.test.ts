@@ -45,7 +45,8 @@ test('a gateway token, an access token and a cookie all name the same user, each
   const { callers } = stage;
   const ada = await stage.ada();
   const [{ jwt, sessionId }, page] = [await stage.session(ada.email), await stage.page(ada.email)];
-  const user = { userId: ada.userId, isAdmin: false, plan: { tier: 'premium', plan: 'premium', lapsed: false, until: null, byok: true } };
+  const plan = { tier: 'premium', plan: 'premium', state: 'active', lapsed: false, until: null, renews: false, source: 'cli', byok: true };
+  const user = { userId: ada.userId, isAdmin: false, plan };
   const token = { ...user, via: 'token', tokenId: ada.token.id, sessionId: null, scopes: ['gateway'] };
   const everything = ['gateway', 'manage'];
   for (let round = 0; round < 2; round += 1) {
@@ -112,7 +113,7 @@ test('a lapsed plan, an expired token and an expired access token count at once,
   stage.clock.advance(9_999);
   expect(await plan()).toMatchObject({ tier: 'premium', byok: true });
   stage.clock.advance(1);
-  expect(await plan()).toEqual({ tier: 'community', plan: 'premium', lapsed: true, until, byok: false });
+  expect(await plan()).toMatchObject({ tier: 'community', plan: 'premium', state: 'lapsed', lapsed: true, until, byok: false });
   stage.clock.advance(50_000);
   await expect(stage.callers.identify(bearer(secret))).rejects.toMatchObject(refused);
   await stage.callers.identify(bearer(jwt));

@@ -8,12 +8,13 @@ import { AppError, type TokenScope } from '@synthstack/core';
 import type { Db } from '@synthstack/core/db';
 import type { Auth } from './auth.ts';
 import { createGenerationCache } from './generation.ts';
+import type { Identity } from './identity.ts';
 import { type EffectivePlan, effectivePlan, type PlanRow, type Plans } from './plans.ts';
 import type { Clock } from './ports/clock.ts';
 import { recognise } from './providers/catalog.ts';
 import { type Tokens, tokenPrefix } from './tokens.ts';
 
-const maxCredentialLength = 4_096;
+const maxCredentialLength = 8_192;
 const allScopes: readonly TokenScope[] = ['gateway', 'manage'];
 
 export interface Caller {
@@ -23,7 +24,7 @@ export interface Caller {
   via: 'token' | 'jwt' | 'cookie';
   /** The gateway token's, where one was used. */
   tokenId: string | null;
-  /** The session's, behind an access token or a cookie. */
+  /** The session's, behind an access token of ours or a cookie. */
   sessionId: string | null;
   /** Access tokens and cookies may do all that their user may. */
   scopes: readonly TokenScope[];
@@ -35,6 +36,8 @@ export interface CallersParts {
   tokens: Pick<Tokens, 'find' | 'touch'>;
   auth: Pick<Auth, 'verifyJwt' | 'liveSession' | 'sessionOf' | 'person'>;
   plans: Pick<Plans, 'row'>;
+  /** The operator's own sign-in, where there is one. */
+  identity?: Pick<Identity, 'isFor' | 'vouch'> | null;
 }
 
 interface Person {
@@ -73,7 +76,7 @@ export function credentialHeaders({ rawHeaders }: Pick<IncomingMessage, 'rawHead
 
 export type Callers = ReturnType<typeof createCallers>;
 
-export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) {
+export function createCallers({ db, clock, tokens, auth, plans, identity = null }: CallersParts) {
   /** SHA-256 of a credential -> what it stands for. */
   const cache = createGenerationCache<Known>(db);
 
@@ -92,18 +95,17 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
       const expiresAtMs = expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
       return { ...enabled(owner, planRow), userId, via: 'token', tokenId, sessionId: null, scopes, expiresAtMs };
     }
+    const known = { via: 'jwt', tokenId: null, scopes: allScopes } as const;
+    if (identity?.isFor(credential)) {
+      const vouched = await identity.vouch(credential);
+      if (!vouched) throw badCredential();
+      const { userId, expiresAtMs } = vouched;
+      return { ...known, ...(await personOf(userId)), userId, sessionId: null, expiresAtMs };
+    }
     const jwt = await auth.verifyJwt(credential);
     if (!jwt) throw badCredential();
     const { userId, sessionId, expiresAt } = jwt;
-    return {
-      ...(await personOf(userId)),
-      userId,
-      via: 'jwt',
-      tokenId: null,
-      sessionId,
-      scopes: allScopes,
-      expiresAtMs: expiresAt.getTime(),
-    };
+    return { ...known, ...(await personOf(userId)), userId, sessionId, expiresAtMs: expiresAt.getTime() };
   }
 
   return {
@@ -123,7 +125,7 @@ export function createCallers({ db, clock, tokens, auth, plans }: CallersParts) 
         throw badCredential();
       }
       if (known.tokenId !== null) tokens.touch(known.tokenId);
-      else if ((await auth.liveSession(known.sessionId ?? ''))?.userId !== known.userId) throw badCredential();
+      else if (known.sessionId !== null && (await auth.liveSession(known.sessionId))?.userId !== known.userId) throw badCredential();
       return toCaller(known, clock.now());
     },
 

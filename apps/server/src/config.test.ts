@@ -118,6 +118,11 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
     good: ['context-1m-2025-08-07', 'assistants=v2, context-1m-2025-08-07'],
     bad: ['two words', 'line\nbreak', 'quo"te', 'x'.repeat(101)],
   },
+  IDENTITY_TIER_WINS: { good: ['on', 'off'], bad: ['true', 'ON'] },
+  STRIPE_API_URL: {
+    good: ['https://api.stripe.com', 'http://127.0.0.1:9999', 'http://localhost:9999/'],
+    bad: ['http://api.stripe.com', 'https://api.stripe.com/v1', 'https://u:p@api.stripe.com', 'api.stripe.com', 'http://localhost:3000'],
+  },
   MAX_CONCURRENT_REQUESTS: { good: ['1', '200', '100000'], bad: ['0', '-1', '1.5', '100001', 'many'] },
   PLATFORM_MODELS_COMMUNITY: text,
   PLATFORM_MODELS_SUBSCRIBER: text,
@@ -132,8 +137,26 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   LOG_FORMAT: { good: ['pretty', 'json'], bad: ['xml'] },
 };
 
-/** These come in twos, and have tests of their own. */
-const together = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'SMTP_URL', 'MAIL_FROM'];
+const stripe = {
+  STRIPE_SECRET_KEY: 'sk_test_Vb3kQ9xT7mZ2pL5wR8nC4jH6',
+  STRIPE_WEBHOOK_SECRET: 'whsec_Kd83hfPq02LmXz71TtYe9Rb4',
+  STRIPE_PRICES: 'price_a=subscriber, price_b=premium,price_c=lifetime,',
+};
+
+const identity = {
+  IDENTITY_ISSUER: 'https://login.example.com/realms/main',
+  IDENTITY_AUDIENCE: 'https://byok.example.com',
+  IDENTITY_JWKS_URL: 'https://login.example.com/keys',
+  IDENTITY_TIER_CLAIM: 'realm_access.roles',
+  IDENTITY_TIERS: 'gold=premium, silver member=subscriber',
+};
+const oidc = { OIDC_CLIENT_ID: 'byok-pages', OIDC_CLIENT_SECRET: 'Kd83hfPq02LmXz71TtYe9Rb4' };
+
+/** These go together with others, and have tests of their own. */
+const together = [
+  ...['TLS_CERT_FILE', 'TLS_KEY_FILE', 'SMTP_URL', 'MAIL_FROM', 'AUTH_LOCAL'],
+  ...Object.keys({ ...stripe, ...identity, ...oidc }),
+];
 
 test('each setting takes what is right, and what is wrong is named without its value', () => {
   expect([...Object.keys(table), ...together].sort()).toEqual([...environmentNames].sort());
@@ -146,6 +169,72 @@ test('each setting takes what is right, and what is wrong is named without its v
       if (value.length > 5) expect(said, `${name}=${value}`).not.toContain(value.trim());
     }
   }
+});
+
+test('the issuer of identities is set as a whole or not at all, and is never this server itself', () => {
+  expect(mistakesOf(identity)).toBe('');
+  const { IDENTITY_ISSUER, IDENTITY_AUDIENCE, ...rest } = identity;
+  expect(mistakesOf({ IDENTITY_ISSUER, IDENTITY_AUDIENCE })).toBe('');
+  expect([...loadConfig(identity).identity.tiers]).toEqual([
+    ['gold', 'premium'],
+    ['silver member', 'subscriber'],
+  ]);
+  expect(mistakesOf({ ...identity, ...oidc, AUTH_LOCAL: 'off' })).toBe('');
+  const wrong: [Record<string, string>, string][] = [
+    [oidc, 'OIDC_CLIENT_ID needs IDENTITY_ISSUER.'],
+    [{ ...identity, OIDC_CLIENT_ID: 'x' }, 'OIDC_CLIENT_ID and OIDC_CLIENT_SECRET go together.'],
+    [{ ...identity, ...oidc, OIDC_CLIENT_SECRET: 'short' }, '- OIDC_CLIENT_SECRET: '],
+    [{ ...identity, AUTH_LOCAL: 'off' }, 'AUTH_LOCAL: off needs OIDC_CLIENT_ID'],
+    [{ ...identity, ...oidc, AUTH_LOCAL: 'off', SIGNUP: 'open' }, 'AUTH_LOCAL: off goes with SIGNUP=closed only.'],
+    [{ AUTH_LOCAL: 'no' }, '- AUTH_LOCAL: on or off.'],
+    [{ IDENTITY_ISSUER }, 'IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.'],
+    [{ IDENTITY_AUDIENCE }, 'IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.'],
+    [rest, 'IDENTITY_JWKS_URL and IDENTITY_TIER_CLAIM need IDENTITY_ISSUER.'],
+    [{ ...identity, IDENTITY_TIERS: '' }, 'IDENTITY_TIER_CLAIM and IDENTITY_TIERS go together.'],
+    [{ ...identity, IDENTITY_TIERS: 'gold=emperor' }, '- IDENTITY_TIERS: '],
+    [{ ...identity, IDENTITY_TIERS: '=premium' }, '- IDENTITY_TIERS: '],
+    [{ ...identity, IDENTITY_TIER_CLAIM: 'two words' }, '- IDENTITY_TIER_CLAIM: '],
+    [{ ...identity, IDENTITY_ISSUER: 'http://login.example.com' }, '- IDENTITY_ISSUER: http://'],
+    [{ ...identity, IDENTITY_ISSUER: 'login.example.com' }, '- IDENTITY_ISSUER: '],
+    [{ ...identity, IDENTITY_ISSUER: 'http://localhost:3000' }, 'this very server'],
+    [{ ...identity, IDENTITY_JWKS_URL: 'http://10.0.0.5/keys' }, '- IDENTITY_JWKS_URL: http://'],
+  ];
+  for (const [env, said] of wrong) expect(mistakesOf(env), said).toContain(said);
+});
+
+test('billing is set as a whole or not at all, and what is wrong in it is named without its value', () => {
+  expect(mistakesOf(stripe)).toBe('');
+  const { stripe: read } = loadConfig(stripe);
+  expect([...read.tiers]).toEqual([
+    ['price_a', 'subscriber'],
+    ['price_b', 'premium'],
+    ['price_c', 'lifetime'],
+  ]);
+  expect(read.secretKey?.expose()).toBe(stripe.STRIPE_SECRET_KEY);
+  expect(mistakesOf({ ...stripe, STRIPE_SECRET_KEY: 'rk_live_Vb3kQ9xT7mZ2pL5wR8nC4jH6' })).toBe('');
+  for (const name of Object.keys(stripe)) {
+    const { [name]: _, ...rest } = stripe as Record<string, string>;
+    expect(mistakesOf(rest), name).toContain('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
+  }
+  const bad: Record<keyof typeof stripe, string[]> = {
+    STRIPE_SECRET_KEY: ['pk_test_Vb3kQ9xT7mZ2pL5wR8nC4jH6', 'sk_short', 'sk_test_Vb3k Q9xT7mZ2'],
+    STRIPE_WEBHOOK_SECRET: ['sk_test_Vb3kQ9xT7mZ2pL5wR8nC4jH6', 'whsec_'],
+    STRIPE_PRICES: [
+      'price_a',
+      'price_a=gold',
+      'price_a=community',
+      'price_a=premium,price_a=lifetime',
+      '=premium',
+      'a b c=premium',
+      'price_a=premium=x',
+    ],
+  };
+  for (const [name, values] of Object.entries(bad))
+    for (const value of values) {
+      const said = mistakesOf({ ...stripe, [name]: value });
+      expect(said, value).toContain(`- ${name}: `);
+      if (value.length > 8) expect(said, value).not.toContain(value);
+    }
 });
 
 test('an empty setting is one that is not set', () => {

@@ -109,6 +109,65 @@ const Env = z.object({
     .transform((text) => list(text))
     .pipe(z.array(z.string().regex(/^[\w.=-]{1,100}$/, 'Comma-separated names of beta features, such as context-1m-2025-08-07.')))
     .describe('Beta features that may be used on the platform keys, comma-separated.'),
+  IDENTITY_ISSUER: z
+    .string()
+    .optional()
+    .describe('The issuer whose JWTs are taken, as their `iss` says, such as https://login.example.com.'),
+  IDENTITY_AUDIENCE: z.string().min(1).max(255).optional().describe('What their `aud` must be.'),
+  IDENTITY_JWKS_URL: z.string().optional().describe("Where the issuer's keys are; its own metadata says unless set."),
+  IDENTITY_TIER_CLAIM: z
+    .string()
+    .regex(/^\S{1,200}$/, 'The name of a claim, such as tier, or a path to it, such as realm_access.roles.')
+    .optional()
+    .describe("The claim that says somebody's tier."),
+  IDENTITY_TIERS: z
+    .string()
+    .optional()
+    .transform((text) => list(text).map((pair) => pair.split('=').map((part) => part.trim())))
+    .refine((pairs) => pairs.every(isMeant), { error: 'What each value of the claim means, such as gold=premium,basic=subscriber.' })
+    .describe('Which tier each value of it means.'),
+  IDENTITY_TIER_WINS: z
+    .enum(['on', 'off'], { error: 'on or off.' })
+    .default('off')
+    .describe('on: the claim counts even over what an administrator has given.'),
+  OIDC_CLIENT_ID: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe("This server's name at IDENTITY_ISSUER: turns the sign-in to the pages on."),
+  OIDC_CLIENT_SECRET: z
+    .string()
+    .regex(/^[\x21-\x7e]{8,512}$/, 'Use 8 characters or more, without spaces.')
+    .optional()
+    .describe('Its secret there.'),
+  AUTH_LOCAL: z
+    .enum(['on', 'off'], { error: 'on or off.' })
+    .default('on')
+    .describe('off: only administrators sign in with a password; everyone else at IDENTITY_ISSUER.'),
+  STRIPE_SECRET_KEY: z
+    .string()
+    .regex(/^(sk|rk)_\w{8,250}$/, "Stripe's secret or restricted key: sk_... or rk_...")
+    .optional()
+    .describe('Turns billing on, together with the two below.'),
+  STRIPE_WEBHOOK_SECRET: z
+    .string()
+    .regex(/^whsec_\S{8,250}$/, 'The signing secret of the webhook endpoint: whsec_...')
+    .optional()
+    .describe("Signs Stripe's events."),
+  STRIPE_PRICES: z
+    .string()
+    .optional()
+    .transform((text) => list(text).map((pair) => pair.split('=').map((part) => part.trim())))
+    .refine((pairs) => pairs.every(isSold) && new Set(pairs.map(([id]) => id)).size === pairs.length, {
+      error: 'What each price buys, such as price_a=subscriber,price_b=premium,price_c=lifetime.',
+    })
+    .describe('Which tier each of your prices buys.'),
+  STRIPE_API_URL: z
+    .string()
+    .refine(isOrigin, 'Scheme, host and port only.')
+    .default('https://api.stripe.com')
+    .describe("Stripe's address."),
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
     .describe('How many AI requests one person may have under way at a time.'),
@@ -143,6 +202,9 @@ const secretNames = [
   'PLATFORM_ANTHROPIC_API_KEY',
   'METRICS_TOKEN',
   'SMTP_URL',
+  'OIDC_CLIENT_SECRET',
+  'STRIPE_SECRET_KEY',
+  'STRIPE_WEBHOOK_SECRET',
   'DATABASE_URL',
 ] as const;
 
@@ -200,6 +262,24 @@ function toConfig(env: z.infer<typeof Env>) {
     platformModels: byTier((tier) => perTierEnv[`PLATFORM_MODELS_${tier}`] as string[] | null),
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
     platformBetas: env.PLATFORM_BETA_HEADERS,
+    /** The operator's own sign-in is taken where both issuer and audience are there. */
+    identity: {
+      issuer: env.IDENTITY_ISSUER,
+      audience: env.IDENTITY_AUDIENCE,
+      jwksUrl: env.IDENTITY_JWKS_URL,
+      tierClaim: env.IDENTITY_TIER_CLAIM ?? null,
+      tiers: new Map(env.IDENTITY_TIERS as [string, TierName][]),
+      claimWins: env.IDENTITY_TIER_WINS === 'on',
+    },
+    oidc: { clientId: env.OIDC_CLIENT_ID, clientSecret: secretOf(env.OIDC_CLIENT_SECRET) },
+    localAccounts: env.AUTH_LOCAL === 'on',
+    /** Billing is on where both secrets are there. */
+    stripe: {
+      secretKey: secretOf(env.STRIPE_SECRET_KEY),
+      webhookSecret: secretOf(env.STRIPE_WEBHOOK_SECRET),
+      tiers: new Map(env.STRIPE_PRICES as [string, TierName][]),
+      apiUrl: new URL(env.STRIPE_API_URL).origin,
+    },
     maxConcurrentRequests: env.MAX_CONCURRENT_REQUESTS,
     /** Both or none: then this server sends no e-mail. */
     mail: { server: env.SMTP_URL, from: env.MAIL_FROM },
@@ -218,8 +298,8 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const before = readText(file, '.env');
   const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
-  // The official SDKs and better-auth read these by themselves; they get what we hand them, and nothing behind our back.
-  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH)_/.test(name)) delete process.env[name];
+  // The official SDKs and better-auth may read these by themselves; they get what we hand them, and nothing behind our back.
+  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE|OIDC)_/.test(name)) delete process.env[name];
 
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
@@ -243,11 +323,26 @@ function contradictions(config: Config): string[] {
   for (const [name, url] of [
     ['OPENAI_BASE_URL', config.baseUrls.openai],
     ['ANTHROPIC_BASE_URL', config.baseUrls.anthropic],
+    ['STRIPE_API_URL', config.stripe.apiUrl],
+    ['IDENTITY_ISSUER', config.identity.issuer],
+    ['IDENTITY_JWKS_URL', config.identity.jwksUrl],
   ] as const) {
-    const mistake = baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
+    const mistake = url === undefined ? null : baseUrlMistake(url, config.publicUrl, `http://${config.host}:${config.port}`);
     if (mistake) wrong.push(`${name}: ${mistake}`);
   }
   if (Boolean(config.mail.server) !== Boolean(config.mail.from)) wrong.push('SMTP_URL and MAIL_FROM go together.');
+  const { issuer, audience, jwksUrl, tierClaim, tiers: meant } = config.identity;
+  if (Boolean(issuer) !== Boolean(audience)) wrong.push('IDENTITY_ISSUER and IDENTITY_AUDIENCE go together.');
+  if (!issuer && (jwksUrl || tierClaim)) wrong.push('IDENTITY_JWKS_URL and IDENTITY_TIER_CLAIM need IDENTITY_ISSUER.');
+  if (Boolean(tierClaim) !== meant.size > 0) wrong.push('IDENTITY_TIER_CLAIM and IDENTITY_TIERS go together.');
+  const { clientId, clientSecret } = config.oidc;
+  if (Boolean(clientId) !== Boolean(clientSecret)) wrong.push('OIDC_CLIENT_ID and OIDC_CLIENT_SECRET go together.');
+  if (clientId && !issuer) wrong.push('OIDC_CLIENT_ID needs IDENTITY_ISSUER.');
+  if (!config.localAccounts && !clientId) wrong.push('AUTH_LOCAL: off needs OIDC_CLIENT_ID, or nobody could sign in.');
+  if (!config.localAccounts && config.signUp !== 'closed') wrong.push('AUTH_LOCAL: off goes with SIGNUP=closed only.');
+  const { secretKey, webhookSecret, tiers } = config.stripe;
+  const set = [secretKey, webhookSecret, tiers.size > 0 || undefined].filter((one) => one !== undefined);
+  if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
   if (Boolean(config.tls.certFile) !== Boolean(config.tls.keyFile)) wrong.push('TLS_CERT_FILE and TLS_KEY_FILE go together.');
   return wrong;
 }
@@ -305,6 +400,13 @@ function masterKey() {
 function perTier<T extends z.ZodType>(name: string, type: T): Record<string, T> {
   return Object.fromEntries(tierNames.map((tier) => [`${name}_${tier.toUpperCase()}`, type]));
 }
+
+const isMeant = ([value = '', tier = '', ...more]: string[]): boolean =>
+  more.length === 0 && value !== '' && (tierNames as readonly string[]).includes(tier);
+
+/** `community` is what everyone has: nobody buys it. */
+const isSold = ([id = '', tier = '', ...more]: string[]): boolean =>
+  more.length === 0 && /^[\w-]{3,255}$/.test(id) && tier !== 'community' && (tierNames as readonly string[]).includes(tier);
 
 function isCidr(text: string): boolean {
   const [address = '', bits] = text.split('/');

@@ -14,9 +14,11 @@ import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
+import { readBytes } from './body.ts';
 import { type Caller, credentialHeaders } from './callers.ts';
 import { isMisaddressed } from './gateway-routes.ts';
 import { createConnections } from './http-connections.ts';
+import { createSignIn } from './http-sign-in.ts';
 import { createScrapeAccess } from './metrics-access.ts';
 import { loadPages } from './pages.ts';
 import { type Target, targetOf } from './target.ts';
@@ -29,6 +31,9 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/openapi.json', access: 'anyone' },
   { method: 'GET', path: '/api/docs', access: 'anyone' },
   { method: 'GET', path: '/api/docs.css', access: 'anyone' },
+  { method: 'POST', path: '/api/billing/webhook', access: 'signed' },
+  { method: 'GET', path: '/api/oidc/start', access: 'anyone' },
+  { method: 'GET', path: '/api/oidc/callback', access: 'anyone' },
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
   { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
   { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
@@ -47,6 +52,9 @@ const securityHeaders = {
   'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), microphone=(), geolocation=()',
 };
+
+/** The largest event that is read; Stripe's own are below 256 KiB. */
+const eventBytes = 512 * 1_024;
 
 /** Hardly a client sends its next request before it has its answer. */
 const mostPipelined = 16;
@@ -124,11 +132,21 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     await sendParts(res, file.parts);
   }
 
+  /** Stripe's events. No cookie counts here and no origin is looked at: what counts is the signature over the bytes. */
+  async function receiveEvent(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { billing } = app;
+    if (!billing) throw new AppError('not_found', 'Nothing is sold on this server.');
+    const { 'stripe-signature': signature = '' } = req.headers;
+    const became = await billing.receive(await readBytes(req, eventBytes), String(signature));
+    sendJson(res, 200, { received: became });
+  }
+
   async function ready(): Promise<void> {
     if (app.draining) throw new AppError('draining', 'This server is shutting down.');
     await app.db.orm.select().from(app.db.tables.generation);
   }
 
+  const signIn = createSignIn(app, { addressOf, note });
   const own: Readonly<Record<OwnRoute['path'], Handler>> = {
     '/healthz': (_req, res) => sendJson(res, 200, { status: 'ok' }),
     async '/readyz'(_req, res) {
@@ -143,6 +161,9 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     '/api/openapi.json': (_req, res) => sendJson(res, 200, spec),
     '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
     '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
+    '/api/billing/webhook': receiveEvent,
+    '/api/oidc/start': signIn.start,
+    '/api/oidc/callback': signIn.finish,
     '/api/v1/api-keys/usage.csv': sendCsv,
     async '/api/v1/agents/{slug}/messages'(req, res, _target, { slug = '' }) {
       await sendAnswer(req, res, { app, caller: admit(await identify(req)), slug });

@@ -4,6 +4,7 @@ import { type NoticeKind, reminderDays } from '@synthstack/core';
 import type { Db, Statement } from '@synthstack/core/db';
 import { and, asc, eq, exists, gt, gte, lte, or, sql } from 'drizzle-orm';
 import type { NoticeEntry } from './notices.ts';
+import { effectivePlan, type PlanRow } from './plans.ts';
 import type { Clock } from './ports/clock.ts';
 
 export interface PlanEndingParts {
@@ -31,7 +32,7 @@ export function createPlanEndings({ db, clock, notice }: PlanEndingParts) {
     );
     return (
       db.orm
-        .select({ userId: plan.userId, tier: plan.tier, until: plan.until, state: plan.state, isTold: sql<number | boolean>`${isTold}` })
+        .select({ row: plan, isTold: sql<number | boolean>`${isTold}` })
         .from(plan)
         // The first bound alone is one that an index is searched by.
         .where(and(gte(plan.until, after.until), lte(plan.until, new Date(toMs)), later))
@@ -45,8 +46,8 @@ export function createPlanEndings({ db, clock, notice }: PlanEndingParts) {
     let after = { until: new Date(fromMs + 1), userId: '' };
     let done = 0;
     for (;;) {
-      const rows = (await page(after, toMs, days)).flatMap((row) => (row.until ? [{ ...row, until: row.until }] : []));
-      const news = rows.filter(({ state, tier, isTold }) => state !== 'lapsed' && tier !== 'community' && !isTold);
+      const rows = (await page(after, toMs, days)).flatMap(({ row, isTold }) => (row.until ? [{ ...row, until: row.until, isTold }] : []));
+      const news = rows.filter((row) => !row.isTold && !row.renews && endsWith(row, row.until));
       if (news.length > 0)
         await db.commit(
           news.map(({ userId, tier, until }) => {
@@ -76,4 +77,10 @@ export function createPlanEndings({ db, clock, notice }: PlanEndingParts) {
       return done;
     },
   };
+}
+
+/** Whether somebody is worse off from then on: a second plan may go on as it was. */
+function endsWith(row: PlanRow, until: Date): boolean {
+  const [before, after] = [effectivePlan(row, until.getTime() - 1), effectivePlan(row, until.getTime())];
+  return before.tier !== 'community' && before.tier !== after.tier;
 }

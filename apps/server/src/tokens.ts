@@ -2,7 +2,7 @@
 import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { AppError, type NewToken, TokenScope, type TokenView } from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, prepared, prepareFind, type Statement, type Tables } from '@synthstack/core/db';
-import { and, desc, eq, isNull, lt, or, sql } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, isNull, lt, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
@@ -26,19 +26,21 @@ export interface FoundToken {
   expiresAt: Date | null;
   owner: { isAdmin: boolean; disabled: boolean };
   /** Of the owner; undefined: none, so community. */
-  planRow: Pick<Tables['plan']['$inferSelect'], 'tier' | 'state' | 'until'> | undefined;
+  planRow: Omit<Tables['plan']['$inferSelect'], 'userId' | 'updatedAt'> | undefined;
 }
 
 export type Tokens = ReturnType<typeof createTokens>;
 
 export function createTokens({ db, clock, audit }: TokensParts) {
   const { gatewayToken, user, plan } = db.tables;
+  const { userId: _owner, updatedAt: _changed, ...planColumns } = getTableColumns(plan);
   // All that a request needs to know of its caller, in one look-up.
   const findByHash = prepareFind(db, (tokenHash) =>
     db.orm
       .select({
         ...{ tokenId: gatewayToken.id, userId: gatewayToken.userId, scopes: gatewayToken.scopes, expiresAt: gatewayToken.expiresAt },
-        ...{ role: user.role, disabledAt: user.disabledAt, tier: plan.tier, state: plan.state, until: plan.until },
+        ...{ role: user.role, disabledAt: user.disabledAt },
+        ...planColumns,
       })
       .from(gatewayToken)
       .innerJoin(user, eq(user.id, gatewayToken.userId))
@@ -139,10 +141,11 @@ export function createTokens({ db, clock, audit }: TokensParts) {
       if (secret.length !== secretLength || !secret.startsWith(tokenPrefix)) return null;
       const [row] = await findByHash(hash('sha256', secret));
       if (!row || (row.expiresAt !== null && row.expiresAt.getTime() <= clock.now())) return null;
-      const { tokenId, userId, expiresAt, role, disabledAt, tier, state, until } = row;
+      const { tokenId, userId, scopes, expiresAt, role, disabledAt, ...plan } = row;
       const owner = { isAdmin: role === 'admin', disabled: disabledAt !== null };
-      const planRow = tier && state ? { tier, state, until } : undefined;
-      return { tokenId, userId, scopes: Scopes.parse(row.scopes), expiresAt, owner, planRow };
+      // Without a plan, all of its columns are null.
+      const planRow = plan.tier === null ? undefined : (plan as FoundToken['planRow']);
+      return { tokenId, userId, scopes: Scopes.parse(scopes), expiresAt, owner, planRow };
     },
 
     /** It was used just now. Written within a minute, together with all others, and at the latest by `flush`. */

@@ -7,7 +7,7 @@ const cents = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'curr
 const fractions = perLocale(
   (locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', minimumFractionDigits: 4, maximumFractionDigits: 4 }),
 );
-const prices = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', maximumFractionDigits: 3 }));
+const prices = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', maximumFractionDigits: 4 }));
 const dateTime = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone: zone }));
 const date = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: zone }));
 const relative = perLocale((locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
@@ -24,6 +24,12 @@ export function formatUsd(usd: number): string {
 
 /** Of a million tokens. */
 export const formatPrice = (usd: number): string => prices().format(usd);
+/** @param amount  in the currency's smallest unit: 1900 are 19 dollars, or 1900 yen */
+
+export function formatAmount(amount: number, currency: string): string {
+  const format = new Intl.NumberFormat(formatLocale.value, { style: 'currency', currency });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+}
 
 export const formatDateTime = (iso: string): string => dateTime().format(new Date(iso));
 export const formatDate = (iso: string): string => date().format(new Date(iso));

@@ -20,7 +20,10 @@ const key = (fields: Partial<KeyView>): KeyView => ({
   createdAt: '2026-11-23T00:00:00Z',
   ...fields,
 });
-const plan = (byok: boolean): PlanView => ({ tier: byok ? 'premium' : 'community', plan: 'premium', lapsed: !byok, until: null, byok });
+const plan = (byok: boolean): PlanView => ({
+  ...{ tier: byok ? 'premium' : 'community', plan: 'premium', state: byok ? 'active' : 'lapsed', lapsed: !byok, until: null, byok },
+  ...{ renews: false, source: 'cli' },
+});
 const provider = (id: 'openai' | 'anthropic', platform = true): ProviderView => ({
   id,
   name: id,

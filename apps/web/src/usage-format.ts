@@ -1,11 +1,10 @@
-/** How usage is written: changes, prices, durations, ranges, and the marks of a chart. Reactive, as format.ts is. */
+/** How usage is written: changes, durations, ranges, and the marks of a chart. Reactive, as format.ts is. */
 import type { UsageReport, UsageTotals } from '@synthstack/core';
 import { formatCount, formatUsd, perLocale } from './format.ts';
 import { t } from './i18n/i18n.ts';
 
 const percent = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 }));
 const finePercent = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }));
-const price = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', maximumFractionDigits: 4 }));
 const axisUsd = perLocale(
   (locale) =>
     new Intl.NumberFormat(locale, {
@@ -38,8 +37,6 @@ const hourName = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { w
 
 /** @param part  0.12 is 12 % */
 export const formatPercent = (part: number): string => (Math.abs(part) < 0.1 ? finePercent() : percent()).format(part);
-/** Of a million tokens. */
-export const formatPrice = (usd: number): string => price().format(usd);
 export const formatAxisUsd = (usd: number): string => (usd < 10_000 ? axisUsd() : axisUsdLarge()).format(usd);
 export const formatDuration = (ms: number): string => (ms < 1_000 ? milliseconds().format(ms) : seconds().format(ms / 1_000));
 /** "Nov 21, 3:04 PM", for lists in which the year goes without saying. */

@@ -19,6 +19,8 @@ export const accounts = router({
     needsSetUp: await ctx.app.accounts.needsSetUp(),
     signUp: ctx.app.config.signUp !== 'closed',
     demo: ctx.app.config.demo,
+    external: ctx.app.oidc !== null,
+    passwords: ctx.app.config.localAccounts,
   })),
 
   setUp: publicProcedure

@@ -4,6 +4,7 @@ import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
 import { agents } from './agents.ts';
+import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
 import { keys } from './keys.ts';
 import { adminNotices, notices } from './notices.ts';
@@ -19,6 +20,7 @@ export const appRouter = router({
   agents,
   conversations,
   notices,
+  billing,
   admin: router({ agents: adminAgents, notices: adminNotices }),
 });
 export type AppRouter = typeof appRouter;

@@ -52,7 +52,7 @@ export const usersList: Command = {
         out(
           [
             user.email,
-            `${user.plan?.plan ?? 'community'}${user.plan?.lapsed ? ' (lapsed)' : ''}`,
+            `${user.plan?.plan ?? 'community'}${planNotes[user.plan?.state ?? 'active']}`,
             user.plan?.until?.toISOString() ?? '',
             user.isAdmin ? 'administrator' : '',
           ]
@@ -62,6 +62,8 @@ export const usersList: Command = {
     return 0;
   },
 };
+
+const planNotes = { active: '', past_due: ' (payment overdue)', lapsed: ' (lapsed)' } as const;
 
 export const usersSetTier: Command = {
   summary: "Change a user's tier, from their next request on.",
@@ -74,9 +76,10 @@ export const usersSetTier: Command = {
       values.until === undefined ? null : new Date(read(z.iso.datetime({ offset: true }).or(z.iso.date()), values.until, '--until'));
     await withModules(async ({ accounts, plans }) => {
       const user = await accounts.byEmail(email);
-      await plans.set(user.id, { tier, until, source: 'cli' });
+      const counts = await plans.set(user.id, { tier, until, source: 'cli' });
+      say(`${email} is ${tier} now${until ? ` until ${until.toISOString()}` : ''}.`);
+      if (counts.source === 'billing') say(`They have bought ${counts.tier}, which counts while it lasts: to end it, cancel it in Stripe.`);
     });
-    say(`${email} is ${tier} now${until ? ` until ${until.toISOString()}` : ''}.`);
     return 0;
   },
 };

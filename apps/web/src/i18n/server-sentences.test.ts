@@ -41,7 +41,7 @@ const sources = [
     'notices-preferences.ts',
     'notices-live.ts',
   ],
-  ...['providers/catalog.ts'],
+  ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts'],
 ].map((file) => `apps/server/src/${file}`);
 const contracts = ['accounts', 'agents', 'keys', 'notices', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
 
@@ -51,6 +51,8 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
+  // To Stripe, and for the log
+  /^(This is not an event|A billing event|Stripe (did not tell|answered|made|is not at))/,
   // Of agents: what programs are told
   /^(Only without conversationId|Only in a conversation|Not with regenerates|This is for the pages)/,
 ];

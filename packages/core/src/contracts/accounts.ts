@@ -82,6 +82,10 @@ export const Instance = z.object({
   needsSetUp: z.boolean(),
   signUp: z.boolean(),
   demo: z.boolean(),
+  /** There is a sign-in elsewhere. */
+  external: z.boolean(),
+  /** Everyone may sign in with a password; else administrators only. */
+  passwords: z.boolean(),
 });
 export type Instance = z.infer<typeof Instance>;
 

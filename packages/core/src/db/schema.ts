@@ -5,6 +5,7 @@
 import { sql } from 'drizzle-orm';
 import type { AgentDefinition } from '../contracts/agents.ts';
 import type { FallbackReason, KeySource, KeyStatus, ProviderId } from '../contracts/keys.ts';
+import type { PlanSource, PlanState } from '../contracts/plans.ts';
 import type { TokenScope } from '../contracts/tokens.ts';
 import type { TierName } from '../tiers.ts';
 import { columns, type Dialect } from './columns.ts';
@@ -69,7 +70,8 @@ export function schema(dialect: Dialect) {
       createdAt: instant('created_at').notNull(),
       updatedAt: instant('updated_at').notNull(),
     },
-    (t) => [index('account_user').on(t.userId)],
+    // Of people who come with an identity from elsewhere: `provider_id` is the issuer, `account_id` its name for them (identity.ts).
+    (t) => [index('account_user').on(t.userId), unique('account_identity').on(t.providerId, t.accountId)],
   );
 
   const verification = table(
@@ -112,7 +114,10 @@ export function schema(dialect: Dialect) {
     (t) => [primaryKey({ columns: [t.userId, t.device, t.network] }), index('sign_in_place_last').on(t.lastAt)],
   );
 
-  /** A user's tier and until when; no row: community. */
+  /**
+   * A user's tier and until when; no row: community. `beside_...` is a second plan that the user has as well: one that was given and one
+   * that was bought do not undo each other, and the better one counts (plans.ts). `renews`: the end is where the next payment is due.
+   */
   const plan = table(
     'plan',
     {
@@ -120,12 +125,39 @@ export function schema(dialect: Dialect) {
         .primaryKey()
         .references(() => user.id, { onDelete: 'cascade' }),
       tier: text('tier').$type<TierName>().notNull(),
-      state: text('state').$type<'active' | 'past_due' | 'lapsed'>().notNull().default('active'),
+      state: text('state').$type<PlanState>().notNull().default('active'),
       until: instant('until'),
-      source: text('source').$type<'admin' | 'cli' | 'billing'>().notNull(),
+      renews: boolean('renews').notNull().default(false),
+      source: text('source').$type<PlanSource>().notNull(),
+      besideTier: text('beside_tier').$type<TierName>(),
+      besideState: text('beside_state').$type<PlanState>(),
+      besideUntil: instant('beside_until'),
+      besideRenews: boolean('beside_renews'),
+      besideSource: text('beside_source').$type<PlanSource>(),
       updatedAt: instant('updated_at').notNull(),
     },
     (t) => [index('plan_until').on(t.until, t.userId)],
+  );
+
+  /** Who a user is to Stripe. `version` moves with each write of what was bought, so that an older look at Stripe undoes no newer one. */
+  const billingCustomer = table('billing_customer', {
+    userId: text('user_id')
+      .primaryKey()
+      .references(() => user.id, { onDelete: 'cascade' }),
+    customerId: text('customer_id').notNull().unique(),
+    version: integer('version').notNull().default(0),
+    createdAt: instant('created_at').notNull(),
+  });
+
+  /** Stripe's events that were attended to, each once; kept for 90 days. */
+  const billingEvent = table(
+    'billing_event',
+    {
+      id: text('id').primaryKey(),
+      type: text('type').notNull(),
+      receivedAt: instant('received_at').notNull(),
+    },
+    (t) => [index('billing_event_received').on(t.receivedAt)],
   );
 
   /** Bearers that we issue for SDKs. `hash` is SHA-256 of the token, hex; the token itself is nowhere. */
@@ -515,6 +547,8 @@ export function schema(dialect: Dialect) {
     jwks,
     signInPlace,
     plan,
+    billingCustomer,
+    billingEvent,
     gatewayToken,
     providerKey,
     masterKey,

@@ -15,6 +15,12 @@ export const account: Messages['account'] = {
     keyLost: 'Der Schlüssel wurde nicht gespeichert: Füge ihn noch einmal ein.',
     needsSetUp:
       'Dieser Server hat noch kein Administrationskonto. Richtest du ihn ein? Dann öffne den einmaligen Link, den der Server in seiner Konsole ausgegeben hat.',
+    elsewhere: 'Mit deiner Organisation anmelden',
+    or: 'Oder mit dem Konto, das du hier hast:',
+    administrators: 'Für die Administration: mit Passwort anmelden',
+    disabled: 'Dieses Konto ist gesperrt. Wende dich an die Administration dieses Servers.',
+    away: 'Der Anmeldedienst ist nicht erreichbar. Bitte versuche es gleich noch einmal.',
+    didNotWork: 'Die Anmeldung hat nicht geklappt. Bitte versuche es noch einmal.',
     noAccount: 'Noch kein Konto?',
   },
   signUp: { title: 'Registrieren', haveOne: 'Du hast schon ein Konto?' },

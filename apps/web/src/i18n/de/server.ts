@@ -24,6 +24,21 @@ export const sentences: Readonly<Record<string, string>> = {
   '{name} took too long to answer, so the key could not be checked. You need not do anything. A saved key is checked again by itself within minutes.':
     '{name} hat zu lange nicht geantwortet, deshalb ist der Schlüssel nicht geprüft. Du musst nichts tun: Ein gespeicherter Schlüssel wird binnen Minuten von selbst wieder geprüft.',
 
+  'Passwords are for administrators only here. Sign in with your organisation.':
+    'Passwörter sind hier nur für die Administration. Melde dich mit deiner Organisation an.',
+
+  // Billing
+  'The payment service cannot be reached. Please try again in a moment.':
+    'Der Zahlungsdienst ist nicht erreichbar. Bitte versuche es gleich noch einmal.',
+  'Stripe told no address to go to. Please try again in a moment.':
+    'Stripe hat keine Adresse genannt, auf der es weitergeht. Bitte versuche es gleich noch einmal.',
+  'This is not on sale.': 'Das ist nicht (mehr) im Angebot. Lade die Seite neu.',
+  'You have bought this already.': 'Das hast du schon gekauft.',
+  'You have not bought anything here yet.': 'Du hast hier noch nichts gekauft.',
+  'Nothing is sold on this server.': 'Auf diesem Server wird nichts verkauft.',
+  'This account is being changed. Send the event again.': 'Dieses Konto wird gerade geändert. Bitte versuche es gleich noch einmal.',
+  'This account is gone.': 'Dieses Konto gibt es nicht mehr.',
+
   // Keys
   'This key cannot be opened. Enter it again.': 'Dieser Schlüssel lässt sich nicht öffnen. Gib ihn noch einmal ein.',
   'There is no such key.': 'Diesen Schlüssel gibt es nicht (mehr). Lade die Seite neu.',

@@ -14,6 +14,12 @@ export const account = {
     keyLost: 'The key was not saved: paste it again.',
     needsSetUp: 'This server has no administrator yet. Is that you? Open the one-time link that the server printed on its console.',
     noAccount: 'No account yet?',
+    elsewhere: 'Sign in with your organisation',
+    or: 'Or with the account that you have here:',
+    administrators: 'For administrators: sign in with a password',
+    disabled: 'This account is disabled. Ask an administrator of this server.',
+    away: 'The sign-in service cannot be reached. Please try again in a moment.',
+    didNotWork: 'The sign-in did not work. Please try again.',
   },
   signUp: { title: 'Sign up', haveOne: 'You have an account?' },
   setUp: {
