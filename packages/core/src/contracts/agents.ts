@@ -33,7 +33,9 @@ export const AgentList = z.object({ agents: z.array(AgentView) });
 export const maxContent = 100_000;
 export const maxAttachments = 5;
 export const maxAttachmentBytes = 200_000;
-const maxHistory = 200;
+export const maxHistory = 200;
+/** Characters, of all of it. */
+export const maxHistoryContent = 4 * maxContent;
 
 /** A text file that goes with a message. The name becomes part of the prompt, so it holds nothing that could end it. */
 export const Attachment = z.strictObject({
@@ -59,7 +61,7 @@ const Content = z
 
 const Turn = z.strictObject({
   role: z.enum(['user', 'assistant']),
-  content: z.string().max(4 * maxContent),
+  content: z.string().max(maxHistoryContent),
   attachments: Attachments.optional(),
 });
 
@@ -69,7 +71,7 @@ const question = {
   history: z
     .array(Turn)
     .max(maxHistory, `At most ${maxHistory} messages.`)
-    .refine((turns) => turns.reduce((sum, { content }) => sum + content.length, 0) <= 4 * maxContent, 'It is too long.')
+    .refine((turns) => turns.reduce((sum, { content }) => sum + content.length, 0) <= maxHistoryContent, 'It is too long.')
     .optional()
     .describe('What was said before, for those who keep nothing.'),
   provider: ProviderId.optional(),
