@@ -52,7 +52,8 @@ interface Place {
   replaces: boolean;
 }
 
-const mostPast = 200;
+/** More than any model is told (agents-speakers.ts). */
+const mostPast = { messages: 200, bytes: 2_000_000 };
 const writeEveryMs = 2_000;
 const keepAgainMs = 5_000;
 /** Characters; no model says so much at once. */
@@ -350,6 +351,9 @@ const pastTurn = ({ role, content, attachments = [] }: NonNullable<Ask['history'
   attachments,
   agent: null,
 });
-/** Questions stand at even positions, and their answers behind them. */
-const viewed = (past: readonly Message[]) => ({ past: past.map(pastMessage), skipped: Math.floor((past[0]?.position ?? 0) / 2) });
+/** From a question on: they stand at even positions, and their answers behind them. */
+function viewed(past: readonly Message[]): Pick<Place, 'past' | 'skipped'> {
+  const whole = past[0]?.role === 'assistant' ? past.slice(1) : past;
+  return { past: whole.map(pastMessage), skipped: Math.floor((whole[0]?.position ?? past.at(-1)?.position ?? 0) / 2) };
+}
 const pastMessage = ({ role, content, attachments, agent }: Message): Past => ({ role, content, attachments, agent });
