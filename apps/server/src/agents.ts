@@ -106,7 +106,8 @@ export function createAgents(parts: AgentsParts) {
     const before = input.conversationId ? await conversations.open(caller.userId, input.conversationId) : null;
     const place = await placeOf(before, input);
     const scene = await sceneOf(caller, agent, before, place, input);
-    const isKept = before !== null || (await conversations.keeps(caller.userId));
+    // What began without being kept is never kept in part: the next question would find only that part.
+    const isKept = before !== null || (!input.history?.length && (await conversations.keeps(caller.userId)));
     const messageId = randomUUID();
     // Counted before it is written: of many questions at once no more than may be get in.
     const answer = answers.begin(caller.userId, {

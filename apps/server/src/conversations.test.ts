@@ -182,6 +182,19 @@ test('who keeps nothing leaves nothing behind, and what was kept before stays', 
   expect((await say(app, ada, 'again')).start.conversationId).not.toBeNull();
 });
 
+test('what began without being kept is not kept in part, and stays whole for the model, also when keeping is on again', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const history = [
+    { role: 'user' as const, content: 'One' },
+    { role: 'assistant' as const, content: 'First.' },
+  ];
+  const { start } = await say(app, ada, { content: 'Two', history });
+  expect(start).toMatchObject({ conversationId: null, userMessageId: null });
+  expect((await list(app, ada)).conversations).toEqual([]);
+  expect((await say(app, ada, { content: 'Two', history: [] })).start.conversationId).not.toBeNull();
+});
+
 test('nothing that was said can be read in the database or the log, and a deleted conversation leaves no ciphertext', async () => {
   await using app = await testApp();
   const planted = ['PlantedQuestion', 'PlantedAnswer', 'PlantedFile', 'PlantedTitle', 'PlantedName'].map(

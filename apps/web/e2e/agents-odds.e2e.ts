@@ -138,6 +138,28 @@ test('where nothing is kept a new chat begins anew, and a long one goes on witho
   }
 });
 
+test('a chat that began without being kept stays so, whole for the model, also when chats are kept again', async () => {
+  const { page, call } = await chat.owner();
+  await call('conversations.setKeeping', { keep: false });
+  await page.goto('/agents/developer');
+  chat.answerWith('First.');
+  await ask(page, 'One');
+  await answered(page, 'First.');
+  await call('conversations.setKeeping', { keep: true });
+  for (const [question, answer] of [
+    ['Two', 'Second.'],
+    ['Three', 'Third.'],
+  ] as const) {
+    chat.answerWith(answer);
+    await ask(page, question);
+    await answered(page, answer);
+  }
+  await page.getByText('Nothing of this chat is kept').waitFor();
+  const { messages } = JSON.parse(chat.bodies().at(-1) ?? '{}') as { messages: { content: string }[] };
+  expect(messages.slice(1).map(({ content }) => content)).toEqual(['One', 'First.', 'Two', 'Second.', 'Three']);
+  expect(await (await page.request.get('/api/v1/conversations')).json()).toMatchObject({ conversations: [] });
+});
+
 test('a double click sends, hands over and makes anew once; Enter that ends a composition sends nothing', async () => {
   const { page } = await chat.owner();
   const before = chat.bodies().length;

@@ -73,7 +73,7 @@ const question = {
     .max(maxHistory, `At most ${maxHistory} messages.`)
     .refine((turns) => turns.reduce((sum, { content }) => sum + content.length, 0) <= maxHistoryContent, 'It is too long.')
     .optional()
-    .describe('What was said before, for those who keep nothing.'),
+    .describe('What was said before, for those who keep nothing: with it, nothing of the answer is kept.'),
   provider: ProviderId.optional(),
   model: ModelName.optional(),
   attachments: Attachments.optional(),
