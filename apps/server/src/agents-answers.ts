@@ -45,6 +45,8 @@ export function createAnswers({ clock, watchSession }: AnswersParts) {
   const answers = new Map<string, Answer>();
   const open = new Set<Answer>();
   const listeners = new Map<Listener, Answer>();
+  /** Ends the waiting for somebody who listens: each who has left gives the answer the whole time anew. */
+  const unheard = new WeakMap<Answer, () => void>();
   /** When each user's last questions were, in ms. */
   const asked = new Map<string, number[]>();
   let idle = Promise.withResolvers<void>();
@@ -55,9 +57,11 @@ export function createAnswers({ clock, watchSession }: AnswersParts) {
   /** An answer that is kept nowhere is nobody's once its listeners are gone. */
   function watchUnheard(answer: Answer): void {
     if (answer.conversationId !== null || !open.has(answer) || listenersOf(answer) > 0) return;
-    clock.after(unheardMs, () => {
+    unheard.get(answer)?.();
+    const cancel = clock.after(unheardMs, () => {
       if (open.has(answer) && listenersOf(answer) === 0) answer.callOff('stopped');
     });
+    unheard.set(answer, cancel);
   }
 
   function countQuestion(userId: string): void {

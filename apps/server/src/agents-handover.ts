@@ -15,6 +15,12 @@ export interface Handover {
   finish(): { text: string; to: string | null };
 }
 
+/** Of an agent who was told of no colleagues: whatever it says is text, also that line. */
+export const noHandover: Handover = {
+  push: (text) => text,
+  finish: () => ({ text: '', to: null }),
+};
+
 export function createHandover(): Handover {
   let held = '';
 

@@ -334,3 +334,42 @@ test('an answer without a word is an error, not an empty bubble', async () => {
   const ada = await app.person({ keys: { openai: { text: '' } } });
   expect((await say(app, ada, 'hello')).last).toMatchObject({ type: 'error', code: 'no_answer' });
 });
+
+test('an answer that cannot be kept at its end is as soon as it can be, and its conversation goes on', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: { text: 'one two three', chunks: 3 } } });
+  const gate = app.provider.gate(2);
+  const { answerId, conversationId } = await ask(app, ada, { content: 'count' });
+  await gate.reached;
+  await app.app.db.commit([{ sql: 'alter table message rename to away', params: [] }]);
+  gate.open();
+  await app.app.agents.idle();
+  const told = await rest(listen(app, ada, answerId));
+  expect(told.at(-1)?.event).toMatchObject({ type: 'error', code: 'storage_unavailable' });
+  // Still not at the next try.
+  app.clock.advance(5_000);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await app.app.db.commit([{ sql: 'alter table away rename to message', params: [] }]);
+  app.clock.advance(5_000);
+  const answer = async () => (await conversation(app, ada, conversationId)).messages[1];
+  await expect.poll(answer).toMatchObject({ state: 'done', content: 'one two three', outputTokens: expect.any(Number) });
+  expect((await say(app, ada, { conversationId: conversationId ?? '', regenerates: true })).last).toMatchObject({ type: 'done' });
+  expect(await app.requests()).toHaveLength(2);
+});
+
+test('who listens again just before an unheard answer would have ended has the whole time anew', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: { text: 'one two three', chunks: 3 } } });
+  await call(app, ada, 'conversations.setKeeping', { keep: false });
+  const gate = app.provider.gate(2);
+  const { answerId } = await ask(app, ada, { content: 'count' });
+  const told = listen(app, ada, answerId);
+  await until(told, anyDelta);
+  app.clock.advance(29_000);
+  await told.return(undefined);
+  while (app.app.agents.listeners() > 0) await new Promise(setImmediate);
+  app.clock.advance(2_000);
+  gate.open();
+  await app.app.agents.idle();
+  expect((await rest(listen(app, ada, answerId))).at(-1)?.event).toMatchObject({ type: 'done', stopped: false });
+});

@@ -229,6 +229,16 @@ test('a colleague that there is not is not proposed, and one that the plan lacks
   expect(sentTo(app)[0]?.messages[0]?.content).not.toContain('<handover');
 });
 
+test('only the General Assistant hands over: what looks like it in the words of another is text', async () => {
+  await using app = await testApp();
+  const text = 'The line is:\n<handover to="designer"/>';
+  const ada = await app.person({ keys: { openai: { text, chunks: 9 } } });
+  const said = await say(app, ada, 'How does one hand over?', 'developer');
+  expect(said.text).toBe(text);
+  expect(said.events.map(({ type }) => type)).not.toContain('handover');
+  expect((await conversation(app, ada, said.start.conversationId)).messages[1]).toMatchObject({ content: text, handover: null });
+});
+
 test('parallel chats of several people do not mix, and each is one row', async () => {
   await using app = await testApp();
   const people = await Promise.all([1, 2, 3].map(() => app.person({ keys: { openai: 'good', anthropic: 'good' } })));

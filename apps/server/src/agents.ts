@@ -5,15 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import { type AnswerEvent, type Ask, type Asked, type FallbackReason, type KeySource, toUsd, wrongField } from '@synthstack/core';
 import { type Answer, type AnswersParts, createAnswers } from './agents-answers.ts';
+import { coordinator } from './agents-catalog.ts';
 import { fit, type Past, systemPrompt, withFiles } from './agents-context.ts';
 import { endless, type Failure, failureOf, internal, speechless } from './agents-failure.ts';
-import { createHandover } from './agents-handover.ts';
+import { createHandover, noHandover } from './agents-handover.ts';
 import { type Agent, admitTo, createRoster, mayAsk, type RosterParts } from './agents-roster.ts';
 import { speakers, type Turn } from './agents-speakers.ts';
 import type { Numbered } from './agents-transcript.ts';
 import { createVoices, type Voice, type VoiceParts } from './agents-voice.ts';
 import type { Caller } from './callers.ts';
-import { type Conversations, interrupted, type Kept, type Message, type Question } from './conversations.ts';
+import { type Conversations, type Ending, interrupted, type Kept, type Message, type Question } from './conversations.ts';
 import type { Log } from './ports/log.ts';
 import type { FetchFor, Over } from './relay/fetch.ts';
 
@@ -51,8 +52,10 @@ interface Place {
   replaces: boolean;
 }
 
-const mostPast = 200;
+/** More than any model is told (agents-speakers.ts). */
+const mostPast = { messages: 200, bytes: 2_000_000 };
 const writeEveryMs = 2_000;
+const keepAgainMs = 5_000;
 /** Characters; no model says so much at once. */
 const mostSaid = 1_000_000;
 
@@ -103,7 +106,8 @@ export function createAgents(parts: AgentsParts) {
     const before = input.conversationId ? await conversations.open(caller.userId, input.conversationId) : null;
     const place = await placeOf(before, input);
     const scene = await sceneOf(caller, agent, before, place, input);
-    const isKept = before !== null || (await conversations.keeps(caller.userId));
+    // What began without being kept is never kept in part: the next question would find only that part.
+    const isKept = before !== null || (!input.history?.length && (await conversations.keeps(caller.userId)));
     const messageId = randomUUID();
     // Counted before it is written: of many questions at once no more than may be get in.
     const answer = answers.begin(caller.userId, {
@@ -150,7 +154,7 @@ export function createAgents(parts: AgentsParts) {
 
   async function make(answer: Answer, scene: Scene): Promise<void> {
     const stopWriting = writeNowAndThen(answer, scene);
-    const handover = createHandover();
+    const handover = scene.agent.slug === coordinator ? createHandover() : noHandover;
     const { end, cut, failure } = await speak(answer, scene, (text) => answer.transcript.say(handover.push(text)));
     if (!answer.transcript.hasBegun) answer.transcript.begin(startOf(answer, scene, end?.said ?? {}));
     const { text, to } = handover.finish();
@@ -233,24 +237,31 @@ export function createAgents(parts: AgentsParts) {
     const stopped = answer.calledOff === 'stopped';
     const last: AnswerEvent = failure ? { type: 'error', ...failure } : { type: 'done', stopped, cut };
     if (!kept) return last;
+    const ending: Ending = {
+      state: failure ? 'failed' : stopped ? 'stopped' : 'done',
+      content: answer.transcript.text,
+      error: failure,
+      isCut: cut,
+      ...keyOf(end?.said ?? {}),
+      inputTokens: end?.settled?.inputTokens ?? null,
+      outputTokens: end?.settled?.outputTokens ?? null,
+      costNanoUsd: end?.settled?.costNanoUsd ?? null,
+      requestId: end?.requestId ?? null,
+      handover: colleague,
+    };
     try {
-      await conversations.finish(kept, answer.messageId, {
-        state: failure ? 'failed' : stopped ? 'stopped' : 'done',
-        content: answer.transcript.text,
-        error: failure,
-        isCut: cut,
-        ...keyOf(end?.said ?? {}),
-        inputTokens: end?.settled?.inputTokens ?? null,
-        outputTokens: end?.settled?.outputTokens ?? null,
-        costNanoUsd: end?.settled?.costNanoUsd ?? null,
-        requestId: end?.requestId ?? null,
-        handover: colleague,
-      });
+      await conversations.finish(kept, answer.messageId, ending);
       return last;
     } catch (error) {
       log.error({ requestId: end?.requestId }, 'An answer could not be kept', error);
+      keepLater(kept, answer.messageId, ending);
       return { type: 'error', code: 'storage_unavailable', detail: 'This answer could not be kept: copy what you need of it.' };
     }
+  }
+
+  /** Again and again: until then its conversation looks as if it were still answered, and takes no new answer in its place. */
+  function keepLater(kept: Kept, messageId: string, ending: Ending): void {
+    clock.after(keepAgainMs, () => void conversations.finish(kept, messageId, ending).catch(() => keepLater(kept, messageId, ending)));
   }
 
   return {
@@ -341,6 +352,9 @@ const pastTurn = ({ role, content, attachments = [] }: NonNullable<Ask['history'
   attachments,
   agent: null,
 });
-/** Questions stand at even positions, and their answers behind them. */
-const viewed = (past: readonly Message[]) => ({ past: past.map(pastMessage), skipped: Math.floor((past[0]?.position ?? 0) / 2) });
+/** From a question on: they stand at even positions, and their answers behind them. */
+function viewed(past: readonly Message[]): Pick<Place, 'past' | 'skipped'> {
+  const whole = past[0]?.role === 'assistant' ? past.slice(1) : past;
+  return { past: whole.map(pastMessage), skipped: Math.floor((whole[0]?.position ?? past.at(-1)?.position ?? 0) / 2) };
+}
 const pastMessage = ({ role, content, attachments, agent }: Message): Past => ({ role, content, attachments, agent });

@@ -138,6 +138,21 @@ test('a conversation is exported as Markdown and JSON, as a file, and to its own
   expect((await app.fetch(ada, path, { method: 'DELETE' })).status).toBe(405);
 });
 
+test('code that was cut off in an answer does not take in the rest of the exported file', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  let conversationId: string | undefined;
+  for (const text of ['See:\n````ts\nconst a = `\n```\n', '~~~\n```\n~~~', 'a\n``` not `code\n```js\n1\n```', '1. x\n   ```\n   y']) {
+    const { start } = await say(app, ada, { content: `/say\n${text}`, ...(conversationId && { conversationId }) });
+    conversationId = start.conversationId ?? undefined;
+  }
+  const text = await (await app.fetch(ada, `/api/v1/conversations/${conversationId}/export`)).text();
+  expect(text).toContain('See:\n````ts\nconst a = `\n```\n\n````\n');
+  expect(text).toContain('\n\n~~~\n```\n~~~\n\n*openai');
+  expect(text).toContain('\n\na\n``` not `code\n```js\n1\n```\n\n*openai');
+  expect(text).toContain('\n\n1. x\n   ```\n   y\n```\n');
+});
+
 test('who keeps nothing leaves nothing behind, and what was kept before stays', async () => {
   await using app = await testApp();
   const ada = await app.person({ keys: { openai: { text: 'I see.' } } });
@@ -165,6 +180,19 @@ test('who keeps nothing leaves nothing behind, and what was kept before stays', 
   expect((await conversation(app, ada, before)).messages).toHaveLength(4);
   await call(app, ada, 'conversations.setKeeping', { keep: true });
   expect((await say(app, ada, 'again')).start.conversationId).not.toBeNull();
+});
+
+test('what began without being kept is not kept in part, and stays whole for the model, also when keeping is on again', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const history = [
+    { role: 'user' as const, content: 'One' },
+    { role: 'assistant' as const, content: 'First.' },
+  ];
+  const { start } = await say(app, ada, { content: 'Two', history });
+  expect(start).toMatchObject({ conversationId: null, userMessageId: null });
+  expect((await list(app, ada)).conversations).toEqual([]);
+  expect((await say(app, ada, { content: 'Two', history: [] })).start.conversationId).not.toBeNull();
 });
 
 test('nothing that was said can be read in the database or the log, and a deleted conversation leaves no ciphertext', async () => {
@@ -253,4 +281,47 @@ test('whoever is deleted takes their conversations along', async () => {
   await db.orm.delete(db.tables.user).where(eq(db.tables.user.id, ada.id));
   expect(await db.orm.select().from(db.tables.conversation)).toEqual([]);
   expect(await db.orm.select().from(db.tables.message)).toEqual([]);
+});
+
+test('of a conversation of many megabytes no more is opened at once than is shown or told to a model', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const { conversations } = app.app;
+  const id = crypto.randomUUID();
+  const [files, content] = [[{ name: 'a.txt', text: 'some words '.repeat(18_000) }], 'word '.repeat(19_000)];
+  for (let n = 0; n < 30; n += 1) {
+    app.clock.advance(1);
+    const answer = { id: crypto.randomUUID(), model: 'm', droppedTurns: 0, bootId: app.app.boot.id };
+    const kept = await conversations.begin({
+      ...{
+        id,
+        userId: ada.id,
+        kept: n === 0 ? null : await conversations.open(ada.id, id),
+        agent: 'general',
+        provider: 'openai',
+        model: null,
+      },
+      question: { id: crypto.randomUUID(), content, attachments: files },
+      ...{ answer, at: 2 * n, replaces: false },
+    });
+    await conversations.finish(kept, answer.id, {
+      ...{ state: 'done', content: `answer ${n}`, error: null, isCut: false, keySource: 'user', fallbackReason: null },
+      ...{ inputTokens: 1, outputTokens: 1, costNanoUsd: 1, requestId: null, handover: null },
+    });
+  }
+  const view = await conversation(app, ada, id);
+  expect(view.messages.length + view.hidden).toBe(60);
+  expect(view.messages.length).toBeLessThan(30);
+  expect(view.messages.at(-1)?.content).toBe('answer 29');
+  const kept = await conversations.open(ada.id, id);
+  const newest = await conversations.newest(kept, { messages: 200, bytes: 1_000_000 });
+  expect(newest.length).toBeLessThan(10);
+  // However little there is room for: the last question with its answer is what an answer is made anew from.
+  expect((await conversations.newest(kept, { messages: 200, bytes: 1 })).map(({ role }) => role)).toEqual(['user', 'assistant']);
+  const again = await say(app, ada, { conversationId: id, regenerates: true });
+  expect(again.start.droppedTurns).toBe(29);
+  const next = await say(app, ada, { conversationId: id, content: 'And now?' });
+  expect(next.start.droppedTurns).toBe(30);
+  const exported = await app.fetch(ada, `/api/v1/conversations/${id}/export?format=json`);
+  expect(((await exported.json()) as { messages: unknown[] }).messages).toHaveLength(62);
 });

@@ -13,7 +13,7 @@ import {
 } from '@synthstack/core';
 import { atomically, type Db, must, type Statement, type Tables } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
-import { and, asc, count, desc, eq, gte, inArray, lt, ne, notInArray, or, type SQL } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gte, inArray, lt, ne, notInArray, or, type SQL, sql } from 'drizzle-orm';
 import { type DataKey, newDataKey, openDataKey } from './conversations-sealing.ts';
 import type { Clock } from './ports/clock.ts';
 
@@ -66,6 +66,12 @@ export interface Beginning {
   replaces: boolean;
 }
 
+/** So many messages, of so many sealed bytes together: to open more at once would hold up everybody else. */
+export interface Most {
+  messages: number;
+  bytes: number;
+}
+
 /** What became of an answer. */
 export interface Ending {
   state: 'done' | 'stopped' | 'failed';
@@ -85,7 +91,7 @@ const pageSize = 50;
 const mostFound = 200;
 const mostSearched = 2_000;
 const titleLength = 60;
-const exportPage = 200;
+const exportPage = 20;
 /** A turn for the others after so many titles. */
 const titlesPerTurn = 200;
 
@@ -116,6 +122,22 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
       .orderBy(newestFirst ? desc(message.position) : asc(message.position))
       .limit(limit);
     return rows.map((one) => opened(key, one));
+  }
+
+  /** The position from which on there are no more messages and bytes than that; the newest question with its answer is always there. */
+  async function firstOf({ row }: Kept, { messages, bytes }: Most, where: SQL | undefined): Promise<number> {
+    const sizes = await db.orm
+      .select({ position: message.position, bytes: sql<number>`octet_length(${message.body})` })
+      .from(message)
+      .where(and(eq(message.conversationId, row.id), where))
+      .orderBy(desc(message.position))
+      .limit(messages);
+    let left = bytes;
+    const beyond = sizes.findIndex((one, i) => {
+      left -= Number(one.bytes);
+      return i > 1 && left < 0;
+    });
+    return (beyond === -1 ? sizes.at(-1) : sizes[beyond - 1])?.position ?? 0;
   }
 
   async function summaries(rows: readonly Row[]): Promise<ConversationSummary[]> {
@@ -213,9 +235,11 @@ export function createConversations({ db, keyring, clock, countSeal }: Conversat
 
     head,
 
-    /** The newest `limit` messages, the oldest of them first. @param before  a position, exclusive */
-    async newest(kept: Kept, limit: number, before = Number.MAX_SAFE_INTEGER): Promise<Message[]> {
-      return (await messagesOf(kept, lt(message.position, before), limit, true)).reverse();
+    /** The newest messages, the oldest of them first. @param before  a position, exclusive */
+    async newest(kept: Kept, most: Most, before = Number.MAX_SAFE_INTEGER): Promise<Message[]> {
+      const older = lt(message.position, before);
+      const first = await firstOf(kept, most, older);
+      return (await messagesOf(kept, and(older, gte(message.position, first)), most.messages, true)).reverse();
     },
 
     async messageCount({ row }: Kept): Promise<number> {

@@ -50,7 +50,7 @@ async function* asMarkdown(
   for await (const message of messages) {
     const who = message.role === 'user' ? 'You' : nameOf(message.agent);
     const files = message.attachments.map(({ name, text }) => `\n${fenced(`${name}\n\n${text}`)}\n`);
-    yield `\n## ${who}\n\n${message.content}\n${files.join('')}${facts(message)}`;
+    yield `\n## ${who}\n\n${whole(message.content)}\n${files.join('')}${facts(message)}`;
   }
 }
 
@@ -62,6 +62,16 @@ function facts({ role, provider, model, keySource, costNanoUsd, inputTokens, out
   const whose = keySource === null ? [] : [keySource === 'user' ? 'own key' : "the platform's key"];
   const end = state === 'done' ? [] : [detail ?? state];
   return `\n*${[provider, model, ...whose, ...tokens, ...cost, ...end].filter(Boolean).join(' · ')}*\n`;
+}
+
+/** A fence that was cut off would take in all that follows. */
+function whole(text: string): string {
+  let open = '';
+  for (const [, mark = '', rest = ''] of text.matchAll(/^ {0,3}(`{3,}|~{3,})(.*)$/gm)) {
+    if (open === '') open = mark.startsWith('`') && rest.includes('`') ? '' : mark;
+    else if (mark[0] === open[0] && mark.length >= open.length && rest.trim() === '') open = '';
+  }
+  return open === '' ? text : `${text}\n${open}`;
 }
 
 /** In a fence that is longer than any in the text. */

@@ -12,8 +12,8 @@ import { z } from 'zod';
 import { messageView } from '../conversations.ts';
 import { router, userProcedure } from './trpc.ts';
 
-/** So many messages a page shows at once; an export has all. */
-const mostShown = 500;
+/** What a page shows at once; an export has all. */
+const mostShown = { messages: 500, bytes: 4_000_000 };
 
 export const conversations = router({
   list: userProcedure
@@ -23,7 +23,7 @@ export const conversations = router({
     .query(({ ctx, input }) => ctx.app.conversations.list(ctx.caller.userId, input)),
 
   get: userProcedure
-    .meta({ rest: 'GET /api/v1/conversations/{id}', summary: 'A conversation with its newest 500 messages' })
+    .meta({ rest: 'GET /api/v1/conversations/{id}', summary: 'A conversation with its newest messages: up to 500, and 4 MB' })
     .input(ConversationRef)
     .output(ConversationView)
     .query(async ({ ctx, input }) => {
@@ -33,7 +33,7 @@ export const conversations = router({
       const { provider, model } = found.row;
       return {
         ...{ ...kept.head(found.row), provider, model, messages: messages.map(messageView) },
-        hidden: messages.length < mostShown ? 0 : (await kept.messageCount(found)) - messages.length,
+        hidden: (messages[0]?.position ?? 0) === 0 ? 0 : (await kept.messageCount(found)) - messages.length,
         answerId: agents.openIn(input.id),
       };
     }),

@@ -42,3 +42,10 @@ test('the beginning of something is not shown as what it is not', () => {
     expect(withoutHalfMark(`Text\n${half}`)).toBe('Text\n');
   for (const text of ['Text\n- a', 'Text 1', 'A # b', 'Text\n2 a']) expect(withoutHalfMark(text)).toBe(text);
 });
+
+test('a line of nothing but white space costs no more than it is long', () => {
+  const { user: before } = process.cpuUsage();
+  expect(withoutHalfMark(`${'\t'.repeat(100_000)}b`)).toHaveLength(100_001);
+  expect(withoutHalfMark(`a\n${'\t'.repeat(100_000)}`)).toBe('a\n');
+  expect(process.cpuUsage().user - before).toBeLessThan(1_000_000);
+});

@@ -28,4 +28,5 @@ export function openFence(text: string): { info: string; code: string } | null {
 }
 
 /** Without a last line that only begins something: it would be shown as what it is not, for a moment. */
-export const withoutHalfMark = (text: string): string => text.replace(/(^|\n)[ \t]*([-*+=_>|~`]{1,3}|\d{1,9}[.)]?|#{1,6})?[ \t]*$/, '$1');
+export const withoutHalfMark = (text: string): string =>
+  text.replace(/(^|\n)[ \t]*(?:([-*+=_>|~`]{1,3}|\d{1,9}[.)]?|#{1,6})[ \t]*)?$/, '$1');

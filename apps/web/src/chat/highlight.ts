@@ -20,7 +20,13 @@ for (const [name, grammar] of Object.entries(languages)) hljs.registerLanguage(n
 hljs.registerAliases(['vue', 'svelte'], { languageName: 'xml' });
 hljs.registerAliases(['shell', 'console', 'shellsession'], { languageName: 'bash' });
 
-/** @returns HTML; null: not a language that is known here */
+/**
+ * Where a grammar's cost grows with the square of something, or worse: very long lines, endless blank lines, and links in links. Nobody
+ * would read colours in them.
+ */
+const isDear = (code: string): boolean => /[^\n]{1000}|(\n[ \t]*){100}|(\[[^[\]\n]*\]\([^[)\n]*){20}/.test(code);
+
+/** @returns HTML; null: not a language that is known here, or a text that it would take too long for */
 export function highlighted(code: string, language: string): string | null {
-  return hljs.getLanguage(language) ? hljs.highlight(code, { language, ignoreIllegals: true }).value : null;
+  return hljs.getLanguage(language) && !isDear(code) ? hljs.highlight(code, { language, ignoreIllegals: true }).value : null;
 }

@@ -1,6 +1,6 @@
-import type { AnswerEvent } from '@synthstack/core';
+import { type AnswerEvent, Ask, type Attachment } from '@synthstack/core';
 import { expect, test } from 'vitest';
-import { apply, fail, openAnswer, question, totalsOf } from './messages.ts';
+import { apply, fail, historyOf, openAnswer, question, totalsOf } from './messages.ts';
 
 const start: AnswerEvent = {
   type: 'start',
@@ -58,4 +58,34 @@ test('a conversation costs what its answers cost; what is unknown is not zero', 
     unknown: 1,
   });
   expect(question('general', 'Hello', files).attachments).toEqual([{ name: 'a', size: 2 }]);
+});
+
+test('what goes along with a question is the newest that the server takes, from a question on', () => {
+  const turn = (role: 'user' | 'assistant', content: string, files: Attachment[] = []) =>
+    role === 'user' ? question('general', content, files) : { ...openAnswer('general'), content };
+  const rounds = (count: number, content: string, files: Attachment[] = []) =>
+    Array.from({ length: count }, (_, n) => [turn('user', `${n} ${content}`, files), turn('assistant', `${n}`)]).flat();
+  expect(historyOf(rounds(2, 'a'))).toEqual([
+    { role: 'user', content: '0 a' },
+    { role: 'assistant', content: '0' },
+    { role: 'user', content: '1 a' },
+    { role: 'assistant', content: '1' },
+  ]);
+  // An answer that broke off before its first word says nothing.
+  expect(historyOf([turn('user', 'a'), turn('assistant', '')])).toEqual([{ role: 'user', content: 'a' }]);
+  const file = { name: 'a.txt', text: 'x\n'.repeat(99_000) };
+  for (const past of [
+    rounds(150, 'a'),
+    rounds(20, 'y'.repeat(99_000)),
+    rounds(20, 'ü'.repeat(99_000)),
+    rounds(20, 'z', [file]),
+    [...rounds(150, 'a'), turn('user', 'b')],
+  ]) {
+    const history = historyOf(past);
+    expect(history.length).toBeGreaterThan(2);
+    expect(history.at(0)?.role).toBe('user');
+    expect(history.at(-1)?.content).toBe(past.at(-1)?.content);
+    expect(Ask.safeParse({ agent: 'general', content: 'more', history }).error).toBeUndefined();
+    expect(Buffer.byteLength(JSON.stringify(history))).toBeLessThan(1_048_576);
+  }
 });

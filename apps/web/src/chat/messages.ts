@@ -1,5 +1,5 @@
 /** A conversation as a page shows it, and what each event of an answer changes in it. */
-import type { AnswerEvent, Asked, Attachment, MessageView } from '@synthstack/core';
+import { type AnswerEvent, type Ask, type Asked, type Attachment, type MessageView, maxHistory, maxHistoryContent } from '@synthstack/core';
 import { bytesOf } from './files.ts';
 
 export interface ChatMessage extends Omit<MessageView, 'id' | 'attachments' | 'requestId' | 'createdAt'> {
@@ -44,6 +44,27 @@ export function openAnswer(agent: string): ChatMessage {
 }
 
 export const fromView = ({ requestId: _request, createdAt: _created, ...view }: MessageView): ChatMessage => ({ ...view, key: newKey() });
+
+type Turn = NonNullable<Ask['history']>[number];
+/** Bytes of a question's body for what was said before, of the 2 MiB that the server takes. */
+const mostHistoryBytes = 1_000_000;
+
+/** What was said, as far as a question may take it along: the newest of it, from a question on. */
+export function historyOf(past: readonly ChatMessage[]): Turn[] {
+  const turns: Turn[] = [];
+  let from = 0;
+  let [characters, bytes] = [0, 0];
+  for (const { role, content, files } of past.toReversed()) {
+    if (content.trim() === '') continue;
+    const turn = { role, content, ...(files?.length && { attachments: files }) };
+    characters += content.length;
+    bytes += bytesOf(JSON.stringify(turn));
+    if (turns.length === maxHistory || characters > maxHistoryContent || bytes > mostHistoryBytes) break;
+    turns.push(turn);
+    if (role === 'user') from = turns.length;
+  }
+  return turns.slice(0, from).reverse();
+}
 
 /** The two get the ids that the server gave them. */
 export function adopt(asked: Asked, asker: ChatMessage | undefined, answer: ChatMessage): void {

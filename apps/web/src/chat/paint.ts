@@ -14,7 +14,7 @@ export interface Words {
 type Highlight = typeof import('./highlight.ts').highlighted;
 let highlight: Highlight | null = null;
 /** Longer code stays plain: colours for it would hold up the page. */
-const mostColoured = 60_000;
+const mostColoured = 30_000;
 /** While code is still growing it is coloured with each piece, so only while that is cheap. */
 const mostColouredOpen = 3_000;
 /** Between two paintings of a last block that has grown dear passes so many times what one costs. */

@@ -38,3 +38,20 @@ test('nothing is said twice, and no piece of a word', () => {
   expect(completeSentences('One.', 0, false)).toEqual({ said: [], until: 0 });
   expect(completeSentences('', 0, true)).toEqual({ said: [], until: 0 });
 });
+
+test('what a model repeats without an end costs no more than it is long', () => {
+  const [n, endless] = [100_000, [] as string[]];
+  for (const [name, text] of Object.entries({
+    'lines of a blank': `a${'\n '.repeat(n / 2)}b`,
+    underscores: `a${'_'.repeat(n)}a`,
+    digits: `a\n${'1'.repeat(n)}`,
+    brackets: `${'['.repeat(n / 2)}](${'('.repeat(n / 2)}`,
+    quotes: `.${'"'.repeat(n)}`,
+  })) {
+    const { user: before } = process.cpuUsage();
+    for (const isOver of [false, true]) completeSentences(text, 0, isOver);
+    if (process.cpuUsage().user - before > 1_000_000) endless.push(name);
+  }
+  expect(endless).toEqual([]);
+  expect(completeSentences('A __bold__ snake_case, _slanted_ or __.', 0, true).said).toEqual(['A bold snake_case, slanted or .']);
+});

@@ -2,7 +2,7 @@ import { useQueryCache } from '@pinia/colada';
 import type { AnswerEvent, Ask, Asked, Attachment, ConversationView, ProviderId } from '@synthstack/core';
 import { computed, onScopeDispose, reactive, ref } from 'vue';
 import { api } from '../api.ts';
-import { adopt, apply, type ChatMessage, fail, fromView, openAnswer, question, totalsOf } from '../chat/messages.ts';
+import { adopt, apply, type ChatMessage, fail, fromView, historyOf, openAnswer, question, totalsOf } from '../chat/messages.ts';
 import { ear } from '../ear.ts';
 import { t } from '../i18n/i18n.ts';
 import { problemOf } from '../problem.ts';
@@ -81,6 +81,8 @@ export function useChat(onKept: (id: string) => void) {
     messages.value = view.messages.map(fromView);
     const answer = messages.value.find((message) => message.id === answerId);
     if (answerId && answer) listen(answer, answerId);
+    // It is being written down, or another process makes it: the conversation will say what became of it.
+    else if (last.value?.state === 'open') lost(last.value, last.value.id ?? '', null, 0);
   }
 
   /** Looks whether something was said elsewhere, in another tab for one. */
@@ -89,9 +91,20 @@ export function useChat(onKept: (id: string) => void) {
     if (!id || isAnswering.value || loading.value) return;
     const view = await api.conversations.get.query({ id }).catch(() => null);
     if (!view || mine !== time || isAnswering.value) return;
-    const isSame = view.messages.length === messages.value.length && view.messages.at(-1)?.id === last.value?.id;
-    if (isSame) about.value = { ...view };
-    else show(view);
+    const here = messages.value.filter(({ id }) => id !== null);
+    if (view.messages.length === here.length && view.messages.at(-1)?.id === here.at(-1)?.id) about.value = { ...view };
+    else showAround(view);
+  }
+
+  /** A question that never reached the server stays, unless it did, and only the server's word on it was lost. */
+  function showAround(view: ConversationView): void {
+    const known = new Set(messages.value.map(({ id }) => id));
+    const fresh = view.messages.filter(({ id, role }) => role === 'user' && !known.has(id));
+    const unsent = messages.value.slice(messages.value.findIndex(isUnsent));
+    const isThere = fresh.some(({ content }) => content === unsent[0]?.content);
+    const stays = unsent.every(isUnsent) && !isThere ? unsent : [];
+    show(view);
+    messages.value.push(...stays);
   }
 
   // Asking
@@ -138,12 +151,7 @@ export function useChat(onKept: (id: string) => void) {
       const what = regenerates ? { regenerates } : { content: content ?? '', ...files, ...(replaces && { replaces }) };
       return { agent: whom, conversationId: about.value.id, ...choice, ...what };
     }
-    const past = messages.value.slice(0, asker ? messages.value.indexOf(asker) : 0).filter((one) => one.content.trim() !== '');
-    const history = past.slice(-200).map((one) => ({
-      role: one.role,
-      content: one.content,
-      ...(one.files?.length && { attachments: one.files }),
-    }));
+    const history = historyOf(messages.value.slice(0, asker ? messages.value.indexOf(asker) : 0));
     const files = asker?.files?.length ? { attachments: asker.files } : {};
     return { agent: whom, content: asker?.content ?? '', ...(history.length > 0 && { history }), ...files, ...choice };
   }
@@ -166,7 +174,11 @@ export function useChat(onKept: (id: string) => void) {
       messages.value = before;
       const there = last.value;
       if (there?.role === 'assistant') there.error = { code, detail: message };
-    } else fail(answer, code, message);
+    } else {
+      fail(answer, code, message);
+      // Somebody may have been faster, or it did get there.
+      void refresh();
+    }
   }
 
   /** It never reached the server. */
@@ -195,8 +207,10 @@ export function useChat(onKept: (id: string) => void) {
           if (answer.state !== 'open') ended();
         },
         onConnectionStateChange({ state, error }) {
+          if (!isCurrent()) return;
           // The browser connects again by itself.
-          if (isCurrent() && state === 'connecting' && error) answer.isCutOff = true;
+          if (state === 'connecting' && error) answer.isCutOff = true;
+          else if (state === 'pending') answer.isCutOff = false;
         },
         onError: () => void (isCurrent() && lost(answer, answerId, heardId, failed)),
         onComplete: () => void (isCurrent() && lost(answer, answerId, heardId, failed)),
@@ -235,6 +249,7 @@ export function useChat(onKept: (id: string) => void) {
     if (view.answerId === answerId) return listen(answer, answerId, heardId, tries);
     const kept = view.messages.find((message) => message.id === answerId);
     if (!kept) return show(view);
+    if (kept.state === 'open') return lost(answer, answerId, heardId, tries);
     const { key, content } = answer;
     Object.assign(answer, fromView(kept), { key, isCutOff: false });
     // The server had written what was said up to some moment before it died.
@@ -273,7 +288,11 @@ export function useChat(onKept: (id: string) => void) {
     /** Once more, from the question on. */
     async regenerate(): Promise<void> {
       const asker = messages.value.findLast(({ role }) => role === 'user');
-      if (asker) await (isUnsent(asker) ? askAnew(asker, asker.content) : ask({ regenerates: true }));
+      if (!asker) return;
+      if (!isUnsent(asker)) return ask({ regenerates: true });
+      // It may have got there although nothing came back.
+      await refresh();
+      if (messages.value.includes(asker)) await askAnew(asker, asker.content);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The AI Cofounders: who they are, what one asks them, and the events in which they answer. */
 import { z } from 'zod';
-import { maxAttachmentBytes, maxAttachments, maxContent } from './bounds.ts';
+import { maxAttachmentBytes, maxAttachments, maxContent, maxHistory, maxHistoryContent } from './bounds.ts';
 import { fallbackReasons, KeySource, ProviderId } from './keys.ts';
 
 export const AgentSlug = z
@@ -31,8 +31,6 @@ export const AgentList = z.object({ agents: z.array(AgentView) });
 
 // Asking
 
-const maxHistory = 200;
-
 /** A text file that goes with a message. The name becomes part of the prompt, so it holds nothing that could end it. */
 export const Attachment = z.strictObject({
   name: z
@@ -57,7 +55,7 @@ const Content = z
 
 const Turn = z.strictObject({
   role: z.enum(['user', 'assistant']),
-  content: z.string().max(4 * maxContent),
+  content: z.string().max(maxHistoryContent),
   attachments: Attachments.optional(),
 });
 
@@ -67,9 +65,9 @@ const question = {
   history: z
     .array(Turn)
     .max(maxHistory, `At most ${maxHistory} messages.`)
-    .refine((turns) => turns.reduce((sum, { content }) => sum + content.length, 0) <= 4 * maxContent, 'It is too long.')
+    .refine((turns) => turns.reduce((sum, { content }) => sum + content.length, 0) <= maxHistoryContent, 'It is too long.')
     .optional()
-    .describe('What was said before, for those who keep nothing.'),
+    .describe('What was said before, for those who keep nothing: with it, nothing of the answer is kept.'),
   provider: ProviderId.optional(),
   model: ModelName.optional(),
   attachments: Attachments.optional(),

@@ -14,3 +14,6 @@ export const maxContent = 100_000;
 export const maxAttachments = 5;
 /** In all files of a message. */
 export const maxAttachmentBytes = 200_000;
+/** Turns that a chat which is kept nowhere may send along, and the characters in all of them. */
+export const maxHistory = 200;
+export const maxHistoryContent = 4 * maxContent;
