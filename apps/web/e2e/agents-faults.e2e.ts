@@ -74,6 +74,7 @@ test('a limit that is reached in the middle of a conversation is said with when 
   await page.getByText('With Premium or Lifetime you have all six').waitFor();
   expect(await page.getByText('Premium and Lifetime', { exact: true }).count()).toBe(5);
   await page.goto('/agents/designer');
+  await page.getByText('Designer is part of Premium and Lifetime.').waitFor();
   await page.getByRole('link', { name: 'See the plans' }).waitFor();
   expect(await page.getByRole('textbox', { name: /^Message/ }).count()).toBe(0);
   expect(complaints()).toEqual([]);
