@@ -161,6 +161,9 @@ test('text files go along with a question; what is no text, too much or too larg
   await ask(page, 'Look at this');
   await answered(page, 'Read.');
   await page.locator('.said').getByText('a -quoted-.ts').waitFor();
+  await button(page, 'Edit').last().click();
+  await page.locator('.said__edit').getByText('a -quoted-.ts').waitFor();
+  await button(page, 'Cancel').last().click();
   expect(chat.bodies().at(-1)).toContain('const a = 1;');
   expect(await page.locator('.composer .files').count()).toBe(0);
   expect(complaints()).toEqual([]);
