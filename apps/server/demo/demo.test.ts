@@ -131,6 +131,13 @@ test('what the demo prints works: passwords, tokens, keys to type in, and its su
   expect([platforms.status, platforms.headers.get('x-byok-key-source')]).toEqual([200, 'platform']);
   expect(await own.json()).toMatchObject({ choices: [{ message: { content: expect.stringMatching(/\w/) } }] });
 
+  // Whoever talks to the agents learns that nobody reads it, and what there is to try.
+  const agentSays = async (content: string, agent: string) => (await call(`/api/v1/agents/${agent}/messages`, ada, { content })).text();
+  const general = await agentSays('Hello', 'general');
+  expect(general).toContain('event: handover');
+  expect(await agentSays('Hello', 'developer')).not.toContain('event: handover');
+  expect(await agentSays('/say\nWhat I want.', 'developer')).toContain('What');
+
   expect(await demo.stop()).toBe(0);
   expect(await demo.left()).toEqual({ cwd: ['.env'], temporary: [] });
 });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { startServer } from '../src/cli/serve.ts';
 import { loadConfig } from '../src/config.ts';
 import { demoKeys, type ScriptedProvider, startProvider } from '../test/provider.ts';
+import { agentsAnswer } from './answers.ts';
 import { password, type Seeded, seed, usageDays } from './seed.ts';
 
 const host = '127.0.0.1';
@@ -28,7 +29,12 @@ export async function playDemo(wantedPort: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'byok-demo-'));
   // Whatever ends the process: all that it wrote goes with it.
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const provider = await startProvider({ openai: { keys: demoKeys('openai') }, anthropic: { keys: demoKeys('anthropic') }, record: false });
+  const provider = await startProvider({
+    openai: { keys: demoKeys('openai') },
+    anthropic: { keys: demoKeys('anthropic') },
+    record: false,
+    says: agentsAnswer,
+  });
   const config = { ...loadConfig(environment(folder, provider, await freePort(wantedPort))), demo: true };
   say(`Starting the demo: ${usageDays} days of made-up usage are being written...`);
   const seeded = await seed(config, provider);
@@ -103,6 +109,7 @@ function manual(url: string, { tokens, requests }: Seeded): string {
   See        ${url}/settings/api-keys            their keys
              ${url}/settings/api-keys/usage      ${usageDays} days of usage, ${requests.toLocaleString('en')} requests
              ${url}/settings/tokens              tokens for SDKs
+             ${url}/agents                       the six agents: all of them as Ada and Bob, one as Carol
              ${url}/admin/agents                 what the agents are told (as Ada)
              ${url}/api/docs                     the REST API
 

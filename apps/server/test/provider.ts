@@ -47,6 +47,8 @@ export interface ProviderOptions {
   seed?: number;
   /** `false`: `requests` stays empty (benchmarks). */
   record?: boolean;
+  /** What a working key is answered where nobody has scripted it, nor the question asks for it. */
+  says?(body: Buffer): Partial<Answer>;
   /** Hears of each request as its head arrives: for those who watch so many that they cannot all be kept. */
   onRequest?(seen: ReceivedRequest): void;
 }
@@ -126,6 +128,11 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Scri
     }
   }
 
+  function saying(scripted: Answer, body: Buffer): Answer {
+    const wish = spokenWish(body);
+    return Object.keys(wish).length > 0 ? { ...scripted, ...wish } : { ...options.says?.(body), ...scripted };
+  }
+
   function whole(seen: ReceivedRequest): void {
     if (record) complete.add(seen);
     if (waiting.length === 0) return;
@@ -138,7 +145,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Scri
     const shot = take(shots, seen);
     const script = shot?.script ?? keys[seen.provider].get(seen.key ?? '') ?? (seen.key ? options[seen.provider]?.otherwise : undefined);
     const { how: scripted, row } = script === undefined ? { how: {}, row: undefined } : resolve(script, seen.provider);
-    const how = row ? scripted : { ...scripted, ...spokenWish(seen.body) };
+    const how = row ? scripted : saying(scripted, seen.body);
     const requestId = id(seen.provider === 'openai' ? 'req_' : 'req_011C');
     const call: Call = { ...seen, how, id, created: epoch + counter, defaultText, truth: (truth) => (seen.truth = truth) };
     const drawn = script === undefined ? unknownKey(seen) : choose(call, row, shot !== undefined, seen.provider, stored);

@@ -63,7 +63,7 @@ test('a limit that is reached in the middle of a conversation is said with when 
   chat.answerWith('The last one.');
   await ask(page, 'One', 'General Assistant');
   await answered(page, 'The last one.');
-  await page.getByText(/^Your limit is reached\. Next place free/).waitFor();
+  await page.getByText(/^Your limit is reached\. Next place free in \d+ seconds?\.$/).waitFor();
   await ask(page, 'Two', 'General Assistant');
   await page.getByRole('alert').filter({ hasText: '10 requests a minute' }).waitFor();
   await button(page, 'Try again').waitFor();
@@ -74,6 +74,7 @@ test('a limit that is reached in the middle of a conversation is said with when 
   await page.getByText('With Premium or Lifetime you have all six').waitFor();
   expect(await page.getByText('Premium and Lifetime', { exact: true }).count()).toBe(5);
   await page.goto('/agents/designer');
+  await page.getByText('Designer is part of Premium and Lifetime.').waitFor();
   await page.getByRole('link', { name: 'See the plans' }).waitFor();
   expect(await page.getByRole('textbox', { name: /^Message/ }).count()).toBe(0);
   expect(complaints()).toEqual([]);

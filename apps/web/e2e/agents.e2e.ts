@@ -49,6 +49,20 @@ test('an answer streams in, is said by sentences, keeps its conversation, and th
   expect(complaints()).toEqual([]);
 });
 
+test('on a phone the page goes on to the end of an answer that outgrows it', async () => {
+  const { page } = await chat.regular({ viewport: { width: 390, height: 844 } });
+  await page.goto('/agents/developer');
+  // Long paragraphs: the last one is painted anew with each piece, and must not shrink for a moment.
+  const long = Array.from({ length: 60 }, (_, n) => `word ${n}`).join(' ');
+  chat.answerWith([long, long, long, 'The end.'].join('\n\n'), { chunks: 90, chunkDelayMs: 15 });
+  await ask(page, 'Much?');
+  await until(async () => (await said(page)).endsWith('The end.'));
+  await button(page, 'Regenerate').waitFor();
+  const left = () => page.locator('.chat__place').evaluate((place) => place.scrollHeight - place.scrollTop - place.clientHeight);
+  await until(async () => (await left()) < 24);
+  expect(await button(page, 'To the newest message').count()).toBe(0);
+});
+
 test('stop ends the answer at the provider, too; regenerate makes it anew; an edited question replaces what came after', async () => {
   const { page, complaints } = await chat.regular();
   await page.goto('/agents/developer');
@@ -107,7 +121,8 @@ test('another model, of another provider, answers from the next question on', as
   await page.getByRole('button', { name: /^Model: / }).click();
   const dialog = page.getByRole('dialog', { name: 'Choose a model' });
   await dialog.getByRole('radio', { name: /^Automatic/ }).waitFor();
-  await dialog.getByRole('searchbox', { name: 'Filter models' }).fill('haiku-4-5');
+  await until(() => dialog.getByRole('searchbox', { name: 'Filter models' }).evaluate((field) => field === document.activeElement));
+  await page.keyboard.type('haiku-4-5');
   const model = dialog.getByRole('radio', { name: /^claude-haiku-4-5(?!-)/ }).first();
   await model.check();
   await dialog
@@ -137,6 +152,8 @@ test('text files go along with a question; what is no text, too much or too larg
   await page.getByText('“b.png” was left out: only text files').waitFor();
   await picker.setInputFiles([text('large.txt', 'x'.repeat(200_001))]);
   await page.getByText('“large.txt” was left out: all files together').waitFor();
+  await picker.setInputFiles([text('blank.txt', ' \n')]);
+  await page.getByText('“blank.txt” was left out: nothing is written in it.').waitFor();
   await picker.setInputFiles(['1', '2', '3', '4', '5'].map((name) => text(name, name)));
   await page.getByText('“5” was left out: at most 5 files').waitFor();
   for (const name of ['4', '3', '2', '1']) await page.getByRole('button', { name: `Remove ${name}`, exact: true }).click();
@@ -144,6 +161,9 @@ test('text files go along with a question; what is no text, too much or too larg
   await ask(page, 'Look at this');
   await answered(page, 'Read.');
   await page.locator('.said').getByText('a -quoted-.ts').waitFor();
+  await button(page, 'Edit').last().click();
+  await page.locator('.said__edit').getByText('a -quoted-.ts').waitFor();
+  await button(page, 'Cancel').last().click();
   expect(chat.bodies().at(-1)).toContain('const a = 1;');
   expect(await page.locator('.composer .files').count()).toBe(0);
   expect(complaints()).toEqual([]);
@@ -192,6 +212,16 @@ test('conversations are found, renamed, taken along as a file and deleted', asyn
   await page.getByRole('dialog').getByRole('button', { name: 'Delete all' }).click();
   await page.getByText('Your conversations will be listed here.').waitFor();
   expect(complaints()).toEqual([]);
+});
+
+test('an address that is none of a conversation says so, and leads to the agents', async () => {
+  const { page } = await chat.regular();
+  for (const id of ['cut-off', '00000000-0000-4000-8000-000000000000']) {
+    await page.goto(`/chat/${id}`);
+    await page.getByText('This conversation is not there (any more).').waitFor();
+    expect(await button(page, 'Try again').count()).toBe(0);
+    await page.getByRole('link', { name: 'All agents' }).waitFor();
+  }
 });
 
 test('who keeps nothing has the conversation as long as the page is open', async () => {

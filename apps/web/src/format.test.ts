@@ -1,5 +1,5 @@
 import { beforeAll, expect, test, vi } from 'vitest';
-import { formatAgo, formatUntil } from './format.ts';
+import { formatAgo, formatUntil, formatWait } from './format.ts';
 import { setLanguage } from './i18n/i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
@@ -19,6 +19,15 @@ test.each([
 ])('what is %d ms away is said as past or as future, never the other way round', (differenceMs, ago, until) => {
   expect(formatAgo(at(differenceMs), nowMs)).toBe(ago);
   expect(formatUntil(at(differenceMs), nowMs)).toBe(until);
+});
+
+test.each([
+  [-1_000, 'in a moment'],
+  [400, 'in 1 second'],
+  [41_000, 'in 41 seconds'],
+  [61_000, 'in 1 minute'],
+])('a wait of %d ms is told in seconds while it is less than a minute', (differenceMs, wait) => {
+  expect(formatWait(at(differenceMs), nowMs)).toBe(wait);
 });
 
 test('what is more than a month away has a date', () => {

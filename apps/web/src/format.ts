@@ -51,6 +51,12 @@ export function formatUntil(iso: string, nowMs: number): string {
   return distance(iso, Math.max(Date.parse(iso) - nowMs, 0), t('common.inAMoment'));
 }
 
+/** "in 41 seconds" of what somebody waits for, else as `formatUntil`. */
+export function formatWait(iso: string, nowMs: number): string {
+  const leftMs = Date.parse(iso) - nowMs;
+  return leftMs > 0 && leftMs < 60_000 ? relative().format(Math.ceil(leftMs / 1_000), 'second') : formatUntil(iso, nowMs);
+}
+
 /** Beyond a month the date says more. */
 function distance(iso: string, differenceMs: number, close: string): string {
   const step = steps.find(({ below }) => Math.abs(differenceMs) < below);

@@ -1,7 +1,7 @@
 /** Files that go along with a message: plain text, few and small. */
 import { type Attachment, maxAttachmentBytes, maxAttachments } from '@synthstack/core';
 
-export type FileMistake = 'tooMany' | 'tooLarge' | 'notText';
+export type FileMistake = 'tooMany' | 'tooLarge' | 'notText' | 'empty';
 
 /** @returns the files with those that were there before, or why the first that does not fit was left out */
 export async function withFiles(
@@ -17,6 +17,7 @@ export async function withFiles(
     if (bytes > maxAttachmentBytes) return refuse('tooLarge');
     const text = await textOf(file);
     if (text === null) return refuse('notText');
+    if (text.trim() === '') return refuse('empty');
     attachments.push({ name: nameOf(file), text });
   }
   return { attachments, mistake: null };

@@ -8,6 +8,7 @@ export const agents: Messages['agents'] = {
   askNamed: '{name} fragen',
   startWith: 'Für den Anfang',
   locked: 'Premium und Lifetime',
+  lockedNamed: '{name} gehört zu Premium und Lifetime.',
   lockedMeans: 'Mit Premium oder Lifetime hast du alle sechs und kannst eigene Schlüssel benutzen.',
   plans: 'Tarife ansehen',
   none: 'Diesen Agenten gibt es nicht.',

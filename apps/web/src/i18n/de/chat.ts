@@ -47,6 +47,7 @@ export const chat: Messages['chat'] = {
     tooMany: '„{file}“ wurde weggelassen: Höchstens {most} Dateien gehen mit einer Nachricht mit.',
     tooLarge: '„{file}“ wurde weggelassen: Alle Dateien zusammen haben höchstens 200 kB.',
     notText: '„{file}“ wurde weggelassen: Nur Textdateien lassen sich anhängen.',
+    empty: '„{file}“ wurde weggelassen: Es steht nichts darin.',
   },
   tooLong: 'Eine Nachricht hat höchstens {most} Zeichen: Häng den Text als Datei an.',
   edit: 'Bearbeiten',
@@ -111,5 +112,6 @@ export const chat: Messages['chat'] = {
     preferred: 'empfohlen für {name}',
     automatic: 'Automatisch',
     automaticMeans: 'Was {name} bevorzugt, über deinen eigenen Schlüssel, wo einer funktioniert.',
+    automaticPlatform: 'Was {name} bevorzugt.',
   },
 };

@@ -6,6 +6,7 @@ export const agents = {
   askNamed: 'Ask {name}',
   startWith: 'Start with',
   locked: 'Premium and Lifetime',
+  lockedNamed: '{name} is part of Premium and Lifetime.',
   lockedMeans: 'With Premium or Lifetime you have all six, and can use your own keys.',
   plans: 'See the plans',
   none: 'There is no such agent.',

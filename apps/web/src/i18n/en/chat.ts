@@ -44,6 +44,7 @@ export const chat = {
     tooMany: '“{file}” was left out: at most {most} files go with a message.',
     tooLarge: '“{file}” was left out: all files together have at most 200 kB.',
     notText: '“{file}” was left out: only text files can be attached.',
+    empty: '“{file}” was left out: nothing is written in it.',
   },
   tooLong: 'A message has at most {most} characters: attach the text as a file.',
   edit: 'Edit',
@@ -108,5 +109,6 @@ export const chat = {
     preferred: 'recommended for {name}',
     automatic: 'Automatic',
     automaticMeans: 'What {name} prefers, on your own key where one works.',
+    automaticPlatform: 'What {name} prefers.',
   },
 };
