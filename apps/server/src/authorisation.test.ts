@@ -89,6 +89,8 @@ const agent = {
   models: { openai: 'gpt-4o-mini', anthropic: 'claude-haiku-4-5' },
 };
 
+const price = { provider: 'openai', model: 'gpt-next', inputUsdPerMillion: 1, outputUsdPerMillion: 2 };
+
 /** Where a password would be looked at, nothing is sent: a 400 shows as well that the door is open, and costs no hash. */
 const table: Readonly<Record<string, Line>> = {
   'POST /api/v1/auth/token': { who: 'anyone', ok: 400, json: {} },
@@ -118,6 +120,9 @@ const table: Readonly<Record<string, Line>> = {
   'PATCH /api/v1/admin/agents/{slug}': { who: 'admin', ok: 200, json: { version: 0, ...agent } },
   'POST /api/v1/admin/agents/{slug}/reset': { who: 'admin', ok: 204 },
   'GET /api/v1/admin/agents/{slug}/versions': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/prices': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/prices': { who: 'admin', ok: 200, json: price },
+  'DELETE /api/v1/admin/prices/{provider}/{model}': { who: 'admin', ok: 204 },
 
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
   'trpc accounts.setUp': { who: 'anyone', ok: 409, json: { ...credentials, token: 'x', name: 'Eve' } },
@@ -158,6 +163,9 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.agents.save': { who: 'admin', ok: 200, json: { slug: 'marketer', version: 0, ...agent } },
   'trpc admin.agents.reset': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
   'trpc admin.agents.versions': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
+  'trpc admin.prices.list': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.prices.set': { who: 'admin', ok: 200, json: price },
+  'trpc admin.prices.remove': { who: 'admin', ok: 200, json: { provider: price.provider, model: price.model } },
 
   'GET /healthz': { who: 'anyone', ok: 200 },
   'GET /readyz': { who: 'anyone', ok: 200 },
@@ -298,7 +306,13 @@ async function stage() {
     const inBody = id !== undefined && !rest.includes('{');
     const json = inBody ? { ...(more?.json as object), [nameOfId[more?.id ?? ''] ?? 'id']: id } : more?.json;
     const query = isTrpc && type !== 'mutation' ? (json ? `input=${encodeURIComponent(JSON.stringify(json))}` : '') : (more?.query ?? '');
-    const path = (isTrpc ? `/trpc/${rest}` : rest.replace('{slug}', 'general').replace('{id}', id ?? '')) + (query && `?${query}`);
+    const path =
+      (isTrpc
+        ? `/trpc/${rest}`
+        : rest
+            .replace('{slug}', 'general')
+            .replace('{id}', id ?? '')
+            .replace('{provider}/{model}', 'openai/gpt-next')) + (query && `?${query}`);
     const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
     const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
     if (type === 'subscription') return answerOf(res, app.app.live.streams() > 0);

@@ -7,7 +7,7 @@ import type { Clock } from './ports/clock.ts';
 
 /**
  * key_invalid, key_no_credit: a provider no longer takes the user's key · key_unreadable: the master key does not open it ·
- * fallback_used: the platform's key answered instead · platform_key_failed, rotation_due: for administrators.
+ * fallback_used: the platform's key answered instead · platform_key_failed, rotation_due, prices_failed (PRICES_URL): for administrators.
  */
 export const noticeKinds = [
   'key_invalid',
@@ -16,6 +16,7 @@ export const noticeKinds = [
   'fallback_used',
   'platform_key_failed',
   'rotation_due',
+  'prices_failed',
 ] as const;
 export type NoticeKind = (typeof noticeKinds)[number];
 

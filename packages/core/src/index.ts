@@ -4,6 +4,7 @@ export * from './contracts/agents.ts';
 export * from './contracts/bounds.ts';
 export * from './contracts/keys.ts';
 export * from './contracts/plans.ts';
+export * from './contracts/prices.ts';
 export * from './contracts/tokens.ts';
 export * from './contracts/usage.ts';
 export * from './errors.ts';

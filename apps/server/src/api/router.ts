@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
+import { adminPrices } from './admin-prices.ts';
 import { agents } from './agents.ts';
 import { conversations } from './conversations.ts';
 import { keys } from './keys.ts';
@@ -10,7 +11,15 @@ import { tokens } from './tokens.ts';
 import { type Meta, router } from './trpc.ts';
 import { usage } from './usage.ts';
 
-export const appRouter = router({ accounts, keys, usage, tokens, agents, conversations, admin: router({ agents: adminAgents }) });
+export const appRouter = router({
+  accounts,
+  keys,
+  usage,
+  tokens,
+  agents,
+  conversations,
+  admin: router({ agents: adminAgents, prices: adminPrices }),
+});
 export type AppRouter = typeof appRouter;
 
 interface Procedure {
