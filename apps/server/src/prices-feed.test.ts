@@ -1,9 +1,16 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { testDb } from '@synthstack/core/testing';
 import { expect, test, vi } from 'vitest';
-import { type TestApp, testApp } from '../test/app.ts';
-import { administrators } from './notices.ts';
+import { testApp } from '../test/app.ts';
+import { manualClock } from '../test/clock.ts';
+import { createAudit } from './audit.ts';
+import { administrators, createNotices } from './notices.ts';
+import { createLog } from './ports/log.ts';
+import { createOutbound } from './ports/outbound.ts';
+import { createPriceBook } from './prices.ts';
+import { createPriceFeed } from './prices-feed.ts';
 
 const dayMs = 86_400_000;
 const nextGpt = { provider: 'openai', model: 'gpt-next', inputUsdPerMillion: 2, outputUsdPerMillion: 8 };
@@ -28,35 +35,60 @@ async function listHost(answer: RequestListener) {
   };
 }
 
-const failures = (app: TestApp) => app.lines.filter((line) => line.includes('PRICES_URL could not be taken over'));
-const notices = async (app: TestApp) => (await app.app.notices.list(administrators)).filter(({ kind }) => kind === 'prices_failed');
-const inputOf = (app: TestApp) => app.app.prices.price('openai', 'gpt-next')?.input;
+/** The feed over a database, and time that only moves when told. */
+async function stage(url: string) {
+  const db = await testDb();
+  const [clock, outbound] = [manualClock(), createOutbound()];
+  const lines: string[] = [];
+  const log = createLog({ level: 'trace', format: 'json', write: (line) => lines.push(line) });
+  const notices = createNotices({ db, clock });
+  const audit = createAudit({ db, clock });
+  const book = createPriceBook({ db, clock, audit: audit.entry });
+  const feed = createPriceFeed({ url, db, clock, log, outbound, book, notice: notices.entry });
+  feed.start();
+  await feed.idle();
+  return {
+    ...{ book, audit, clock },
+    async nextDay(): Promise<void> {
+      clock.advance(dayMs);
+      await feed.idle();
+    },
+    failures: () => lines.filter((line) => line.includes('PRICES_URL could not be taken over')),
+    notices: () => notices.list(administrators),
+    inputUsd: () => (book.price('openai', 'gpt-next')?.input ?? Number.NaN) / 1e6,
+    async [Symbol.asyncDispose]() {
+      await feed.stop();
+      await outbound.close();
+      await db[Symbol.asyncDispose]();
+    },
+  };
+}
 
-test('the list at PRICES_URL is taken at the start and every day, and nothing is told to its host', async () => {
+test('the list at PRICES_URL is taken at the start and once a day, and nothing is told to its host', async () => {
   let inputUsdPerMillion = 2;
   await using host = await listHost((_, res) => res.end(JSON.stringify({ prices: [{ ...nextGpt, inputUsdPerMillion }] })));
-  await using app = await testApp({ env: { PRICES_URL: host.url } });
-  await vi.waitFor(() => expect(inputOf(app)).toBe(2_000_000));
-  expect(app.app.prices.find('openai', 'gpt-next', app.clock.now())?.source).toBe('url');
+  await using stand = await stage(host.url);
+  expect([stand.inputUsd(), stand.book.find('openai', 'gpt-next', stand.clock.now())?.source]).toEqual([2, 'url']);
   inputUsdPerMillion = 3;
-  await vi.waitFor(() => {
-    app.clock.advance(dayMs);
-    expect(inputOf(app)).toBe(3_000_000);
-  });
-  expect(new Set(host.asked)).toEqual(new Set(['GET /lists/prices.json?v=2']));
-  const audit = await app.app.audit.list({ limit: 50 });
-  expect(audit.filter(({ action }) => action === 'price.changed')).toMatchObject([
-    { actor: 'system', detail: { source: 'url', models: '1' } },
-    { actor: 'system' },
+  stand.clock.advance(dayMs - 1);
+  expect(host.asked).toHaveLength(1);
+  stand.clock.advance(1);
+  await vi.waitFor(() => expect(stand.inputUsd()).toBe(3));
+  await stand.nextDay();
+  expect(host.asked).toEqual(Array.from({ length: 3 }, () => 'GET /lists/prices.json?v=2'));
+  expect(await stand.audit.list({ limit: 50 })).toMatchObject([
+    { action: 'price.changed', actor: 'system', detail: { source: 'url', models: '1' } },
+    { action: 'price.changed', actor: 'system' },
   ]);
-  expect([failures(app), await notices(app)]).toEqual([[], []]);
+  expect([stand.failures(), await stand.notices()]).toEqual([[], []]);
 });
 
-test('without PRICES_URL no other host is asked for anything', async () => {
-  await using app = await testApp();
-  app.clock.advance(2 * dayMs);
-  expect(app.app.config.pricesUrl).toBeUndefined();
-  expect(app.app.outbound.openSockets()).toBe(0);
+test('the whole server uses what its PRICES_URL lists, and without one asks no other host for anything', async () => {
+  await using host = await listHost((_, res) => res.end(JSON.stringify({ prices: [nextGpt] })));
+  await using app = await testApp({ env: { PRICES_URL: host.url } });
+  await vi.waitFor(() => expect(app.app.prices.price('openai', 'gpt-next')?.input).toBe(2_000_000));
+  await using other = await testApp();
+  expect(other.app.outbound.openSockets()).toBe(0);
 });
 
 test.each<[string, RequestListener, string]>([
@@ -79,34 +111,23 @@ test.each<[string, RequestListener, string]>([
   ['a body without an end', (_, res) => void res.write('x'.repeat(17 * 1_048_576)), 'it is larger than 16 MB.'],
   ['a broken connection', (req) => req.socket.destroy(), 'The connection to The list at PRICES_URL failed.'],
 ])('%s changes nothing, stands in the log, and is told to administrators once until it has worked again', async (_, bad, sentence) => {
-  let answer: RequestListener = (_req, res) => res.end(JSON.stringify({ prices: [nextGpt] }));
+  const good: RequestListener = (_req, res) => res.end(JSON.stringify({ prices: [nextGpt] }));
+  let answer = good;
   await using host = await listHost((req, res) => answer(req, res));
-  await using app = await testApp({ env: { PRICES_URL: host.url } });
-  await vi.waitFor(() => expect(inputOf(app)).toBe(2_000_000));
-  const good = answer;
+  await using stand = await stage(host.url);
   answer = bad;
-  const askUntil = async (done: () => boolean) => {
-    await vi.waitFor(
-      () => {
-        if (!done()) app.clock.advance(dayMs);
-        expect(done()).toBe(true);
-      },
-      { timeout: 10_000, interval: 20 },
-    );
-  };
-  await askUntil(() => failures(app).length >= 2);
-  expect(failures(app)[0]).toContain(sentence);
-  await vi.waitFor(async () => expect(await notices(app)).toHaveLength(1));
-  expect(inputOf(app)).toBe(2_000_000);
+  await stand.nextDay();
+  await stand.nextDay();
+  expect([stand.failures().length, stand.inputUsd()]).toEqual([2, 2]);
+  expect(stand.failures()[0]).toContain(sentence);
+  expect(await stand.notices()).toMatchObject([{ kind: 'prices_failed', data: { reason: expect.stringContaining(sentence) } }]);
   expect(host.asked.some((line) => line.includes('elsewhere'))).toBe(false);
 
   answer = good;
-  const soFar = failures(app).length;
-  const askedSoFar = host.asked.length;
-  await askUntil(() => host.asked.length > askedSoFar + 2);
+  await stand.nextDay();
   answer = bad;
-  await askUntil(() => failures(app).length > soFar + 1);
-  await vi.waitFor(async () => expect(await notices(app)).toHaveLength(2));
+  await stand.nextDay();
+  expect([stand.failures().length, (await stand.notices()).length, stand.inputUsd()]).toEqual([3, 2, 2]);
 });
 
 test('a host that never answers does not keep the server from stopping', async () => {
@@ -114,5 +135,5 @@ test('a host that never answers does not keep the server from stopping', async (
   const app = await testApp({ env: { PRICES_URL: host.url } });
   await vi.waitFor(() => expect(host.asked).toHaveLength(1));
   await app[Symbol.asyncDispose]();
-  expect(failures(app)).toEqual([]);
+  expect(app.lines.filter((line) => line.includes('PRICES_URL'))).toEqual([]);
 });

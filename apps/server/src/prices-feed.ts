@@ -102,6 +102,9 @@ export function createPriceFeed({ url, db, clock, log, outbound, book, notice }:
   return {
     start,
 
+    /** Resolves when the look that is under way has ended. */
+    idle: (): Promise<void> => running,
+
     async stop(): Promise<void> {
       stopped = true;
       cancel();

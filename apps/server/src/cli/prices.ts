@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { type ModelPrice, usdPerMillion } from '@synthstack/core';
+import { type ModelPrice, toAppError, usdPerMillion } from '@synthstack/core';
 import type { PriceChange } from '../prices.ts';
 import { type Command, wrongUsage } from './cli.ts';
 import { withModules } from './with-modules.ts';
@@ -16,11 +16,16 @@ export const pricesImport: Command = {
     const [file] = files;
     if (file === undefined) throw wrongUsage('FILE: it is missing.');
     const text = await readList(file);
-    const changes = await withModules(async ({ prices }) => {
-      // Loaded when needed: help and wrong usage should not wait for it.
-      const { readPriceList } = await import('../prices-list.ts');
-      return prices.take(readPriceList(text, file), { source: 'import', actor: 'cli' });
-    });
+    // Loaded when needed: help and wrong usage should not wait for it.
+    const { readPriceList } = await import('../prices-list.ts');
+    let list: ReturnType<typeof readPriceList>;
+    try {
+      list = readPriceList(text, file);
+    } catch (error) {
+      say(toAppError(error).message);
+      return 1;
+    }
+    const changes = await withModules(({ prices }) => prices.take(list, { source: 'import', actor: 'cli' }));
     if (values.json) out(JSON.stringify({ changes: changes.map(changeView) }, null, 2));
     else for (const change of changes) out(`${change.provider}\t${change.model}\t${said(change.before)}\t${said(change.after)}`);
     say(
