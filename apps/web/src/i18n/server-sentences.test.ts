@@ -38,9 +38,9 @@ const sources = [
     'agents-catalog.ts',
     'conversations.ts',
   ],
-  ...['providers/catalog.ts'],
+  ...['providers/catalog.ts', 'prices.ts', 'api/admin-prices.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
+const contracts = ['accounts', 'agents', 'keys', 'prices', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [
@@ -48,6 +48,7 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
+  /^A price that was typed has not been read|^(Left out|From when on|Who wrote it|Of the price|Of all models|Those that wait|Answered, and)/,
   // Of agents: what programs are told
   /^(Only without conversationId|Only in a conversation|Not with regenerates|This is for the pages)/,
 ];
