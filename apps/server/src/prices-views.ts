@@ -20,10 +20,11 @@ export async function priceViews(parts: PriceViewParts): Promise<AdminPrice[]> {
   const names = await parts.namesOf([...new Set(rows.map(({ actor }) => actor).filter((actor) => !machines.has(actor)))]);
   const rowsOf = Map.groupBy(rows, ({ provider, model }) => `${provider} ${model}`);
   const waitingOf = new Map(waiting.map(({ provider, model, requests }) => [`${provider} ${model}`, requests]));
-  return allProviders.flatMap(({ id: provider, priceList }) => {
+  return allProviders.flatMap(({ id: provider, priceList, listed }) => {
     const mine = (one: { provider: ProviderId }) => one.provider === provider;
     const models = new Set([
-      ...priceList.names,
+      // Some names of the list stand for others, and are no model's own.
+      ...priceList.names.filter((name) => listed(name) === name),
       ...rows.filter(mine).map((row) => row.model),
       ...waiting.filter(mine).map((one) => one.model),
     ]);

@@ -104,13 +104,13 @@ test('a known price is changed from now on and taken back; what one looks for is
 });
 
 test('the page and its dialogs in both themes, sizes and languages', async () => {
-  await use('gpt-later-with-quite-a-long-name-2027-01-31', 1);
+  await use('gpt-later-mini-of-quite-a-long-name-2027-01-31', 1);
   const { page, complaints } = await regularAdministrator(stage);
   await expectNoJumps(page, () => page.goto(path).then(() => page.getByRole('heading', { name: /gpt-later/ }).waitFor()));
-  await page.getByRole('textbox', { name: 'Search models' }).fill('gpt-');
+  await page.getByRole('textbox', { name: 'Search models' }).fill('-mini');
   await lookAt(page, 'admin-prices');
   await english(page);
-  await button(page, 'Set price of gpt-later-with-quite-a-long-name-2027-01-31').click();
+  await button(page, 'Set price of gpt-later-mini-of-quite-a-long-name-2027-01-31').click();
   await field(page, 'Input').waitFor();
   await lookAt(page, 'admin-prices-dialog');
   await english(page);
