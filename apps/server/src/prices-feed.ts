@@ -5,7 +5,7 @@
 import { AppError, toAppError } from '@synthstack/core';
 import { type Db, type Statement, statement } from '@synthstack/core/db';
 import { eq } from 'drizzle-orm';
-import { administrators, type NoticeEntry } from './notices.ts';
+import type { Administrators, NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Log } from './ports/log.ts';
 import type { AnswerHandler, Exchange, Outbound } from './ports/outbound.ts';
@@ -25,6 +25,7 @@ export interface PriceFeedParts {
 
 export type PriceFeed = ReturnType<typeof createPriceFeed>;
 
+const administrators: Administrators = 'administrators';
 const everyMs = 86_400_000;
 const timeouts = { connectMs: 5_000, firstByteMs: 15_000, idleMs: 15_000, totalMs: 60_000 };
 /** Ten times what the public list has. */
