@@ -130,8 +130,8 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   PRICES_URL: {
     good: ['https://example.com/prices.json?v=2', 'http://127.0.0.1:8080/prices.json', 'http://localhost/prices.json'],
     bad: [
-      'prices.json',
-      'http://example.com/prices.json',
+      'my-list.json',
+      'http://example.com/my-list.json',
       'https://ada:secret@example.com/prices.json',
       'file:///etc/passwd',
       'https://a.example/#b',

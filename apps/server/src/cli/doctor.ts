@@ -37,7 +37,9 @@ async function examine(): Promise<Check[]> {
   }
   const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
   const [reached, stored] = await Promise.all([reach(config), database(config)]);
-  return [...checks, ...reached, ...stored];
+  // The first one of them needs the database only for prices of its own.
+  const [models, ...rest] = stored;
+  return [...checks, ...(models ? [models] : []), ...reached, ...rest];
 }
 
 function platformModels(
