@@ -24,7 +24,7 @@ export interface Wish {
 export interface VoiceParts {
   keysOf(userId: string): readonly StoredKey[] | Promise<readonly StoredKey[]>;
   platformKey(provider: ProviderId): UsableKey | null | Promise<UsableKey | null>;
-  rules(tier: TierName): Pick<GateRules, 'models'>;
+  rules(tier: TierName): Pick<GateRules, 'models' | 'price'>;
   clock: Clock;
 }
 

@@ -34,7 +34,8 @@ import { createMemoryCounters } from './ports/counters.ts';
 import { createLog, type Log } from './ports/log.ts';
 import { createMailer } from './ports/mail.ts';
 import { createOutbound, type Outbound } from './ports/outbound.ts';
-import { providerOf } from './providers/catalog.ts';
+import { createPriceBook } from './prices.ts';
+import { createPriceFeed } from './prices-feed.ts';
 import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
 import { createSessionWatch } from './session-watch.ts';
@@ -73,6 +74,8 @@ export type Modules = Pick<
   | 'conversations'
   | 'billing'
   | 'oidc'
+  | 'prices'
+  | 'repricing'
 >;
 
 const recheckEveryMs = 10_000;
@@ -126,6 +129,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
+    const prices = createPriceBook({ db, clock, audit: audit.entry });
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
     const { warn } = log;
     const mail = createMail({
@@ -136,7 +140,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     });
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
-      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations },
+      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -176,14 +180,16 @@ async function createElsewhere(config: Config, { db, clock, log, outbound, auth,
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer } = modules;
+  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer, prices } = modules;
+  await prices.fresh();
   const boot = await startBoot({ db, clock });
-  const price = (provider: ProviderId, model: string, atMs: number) => providerOf(provider).price(model, atMs);
+  const { price } = prices;
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
   const live = createLive({ db, clock, watchSession });
   const noticesLive = createNoticesLive({ db, clock, watchSession });
   const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
-  const repricing = createRepricing({ db, price, nowMs: clock.now });
+  const repricing = createRepricing({ db, price, nowMs: clock.now, log });
+  prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
@@ -192,10 +198,16 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
   const keys = createGenerationCache<readonly StoredKey[]>(db);
   const platformKeys = createGenerationCache<UsableKey | null>(db);
-  const keysOf = (userId: string) => keys.get(userId, () => vault.sealedOf(userId));
+  /** Each request asks for keys before it looks at a price. */
+  const keysOf = (userId: string) => {
+    const changing = prices.fresh();
+    const load = () => keys.get(userId, () => vault.sealedOf(userId));
+    return changing ? changing.then(load) : load();
+  };
   const platformKey = (provider: ProviderId) => platformKeys.get(provider, () => vault.platformKey(provider));
   const rules = (tier: TierName) => ({
     models: config.platformModels[tier],
+    price,
     maxOutput: config.platformMaxOutput[tier],
     betas: config.platformBetas,
   });
@@ -229,6 +241,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     metrics,
     log,
     bodyLimitBytes: config.bodyLimitBytes,
+    price,
     publicUrl: config.publicUrl,
     draining: () => draining,
     clock,
@@ -243,22 +256,26 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   });
   metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);
 
-  /** Nobody waits for it: until it is done, what is unknown is shown as unknown. */
-  const repriced = repricing.run().then(
-    (requests) => void (requests > 0 && log.info({ requests }, 'Priced requests of models whose prices are known by now')),
-    (error: unknown) => void (draining || log.error({}, 'Requests could not be priced; the next start tries again', error)),
-  );
+  // Nobody waits for either: until they are done, what is unknown is shown as unknown.
+  repricing.wake();
+  const feed =
+    config.pricesUrl === undefined
+      ? null
+      : createPriceFeed({ url: config.pricesUrl, db, clock, log, outbound, book: prices, notice: modules.notices.entry });
+  feed?.start();
 
   let ticking = Promise.resolve();
   let cancel = clock.after(recheckEveryMs, tick);
   function tick(): void {
-    ticking = lookAfterKeys().then(() => {
+    ticking = lookAfter().then(() => {
       if (!draining) cancel = clock.after(recheckEveryMs, tick);
     });
   }
 
-  async function lookAfterKeys(): Promise<void> {
+  async function lookAfter(): Promise<void> {
     try {
+      // Where nobody asks anything, new prices are still to reach what waits for them.
+      await prices.fresh();
       await vault.runRechecks();
       await settleDead(boot);
     } catch (error) {
@@ -312,6 +329,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     relay,
     gateway,
     agents,
+    repricing,
     get draining() {
       return draining;
     },
@@ -331,10 +349,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       cancel();
       post.stop();
       tidying.stop();
-      repricing.stop();
-      await agents.idle();
+      await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([ticking, repriced, post.idle(), tidying.idle()]);
+      await Promise.all([ticking, post.idle(), tidying.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();

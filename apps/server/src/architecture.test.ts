@@ -33,6 +33,7 @@ const ranks: readonly (readonly string[])[] = [
     'boot',
     'generation',
     'conversations',
+    'prices',
   ],
   ['relay', 'callers'],
   ['agents'],

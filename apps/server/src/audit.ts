@@ -14,6 +14,7 @@ export const auditActions = [
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
   ...(['plan.changed', 'setting.changed', 'master_key.rotated'] as const),
   ...(['agent.added', 'agent.changed', 'agent.reset'] as const),
+  'price.changed',
 ] as const;
 export type AuditAction = (typeof auditActions)[number];
 

@@ -89,6 +89,8 @@ const agent = {
   models: { openai: 'gpt-4o-mini', anthropic: 'claude-haiku-4-5' },
 };
 
+const price = { provider: 'openai', model: 'gpt-next', inputUsdPerMillion: 1, outputUsdPerMillion: 2 };
+
 /** Where a password would be looked at, nothing is sent: a 400 shows as well that the door is open, and costs no hash. */
 const table: Readonly<Record<string, Line>> = {
   'POST /api/v1/auth/token': { who: 'anyone', ok: 400, json: {} },
@@ -129,6 +131,9 @@ const table: Readonly<Record<string, Line>> = {
   'PATCH /api/v1/admin/agents/{slug}': { who: 'admin', ok: 200, json: { version: 0, ...agent } },
   'POST /api/v1/admin/agents/{slug}/reset': { who: 'admin', ok: 204 },
   'GET /api/v1/admin/agents/{slug}/versions': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/prices': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/prices': { who: 'admin', ok: 200, json: price },
+  'DELETE /api/v1/admin/prices/{provider}/{model}': { who: 'admin', ok: 204 },
 
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
   'trpc accounts.setUp': { who: 'anyone', ok: 409, json: { ...credentials, token: 'x', name: 'Eve' } },
@@ -181,6 +186,9 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.agents.save': { who: 'admin', ok: 200, json: { slug: 'marketer', version: 0, ...agent } },
   'trpc admin.agents.reset': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
   'trpc admin.agents.versions': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
+  'trpc admin.prices.list': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.prices.set': { who: 'admin', ok: 200, json: price },
+  'trpc admin.prices.remove': { who: 'admin', ok: 200, json: { provider: price.provider, model: price.model } },
 
   'trpc billing.view': { who: 'user', ok: 200 },
   'trpc billing.prices': { who: 'user', ok: 200 },
@@ -337,7 +345,8 @@ async function stage() {
         : rest
             .replace('{slug}', 'general')
             .replace('{kind}', 'key_invalid')
-            .replace('{id}', id ?? '')) + (query && `?${query}`);
+            .replace('{id}', id ?? '')
+            .replace('{provider}/{model}', 'openai/gpt-next')) + (query && `?${query}`);
     const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
     const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
     if (type === 'subscription') return answerOf(res, app.app.live.streams() + app.app.noticesLive.streams() > 0);

@@ -4,7 +4,7 @@
  * whenever it is taken, and each event is sent after the change that it tells of, so the last look always shows the last state. That an
  * older look is not written after a newer one, in whatever process, is what the customer's `version` is for.
  */
-import { AppError, type BillingView, type PriceList, type PriceView, type TierName } from '@synthstack/core';
+import { AppError, type BillingView, type Offer, type OfferList, type TierName } from '@synthstack/core';
 import { type Db, must, type Statement, statement } from '@synthstack/core/db';
 import { and, eq, lt, sql } from 'drizzle-orm';
 import { boughtOf } from './billing-purchases.ts';
@@ -116,7 +116,7 @@ export function createBilling({ db, clock, log, till, plans, tiers, publicUrl }:
     return found;
   }
 
-  const viewOf = ({ id, amount, currency, interval }: Price): PriceView[] => {
+  const viewOf = ({ id, amount, currency, interval }: Price): Offer[] => {
     const tier = tiers.get(id);
     return tier ? [{ id, tier, amount, currency, interval }] : [];
   };
@@ -144,7 +144,7 @@ export function createBilling({ db, clock, log, till, plans, tiers, publicUrl }:
     },
 
     /** What is sold, in the order of STRIPE_PRICES. */
-    async prices(): Promise<PriceList> {
+    async prices(): Promise<OfferList> {
       return { prices: (await prices()).flatMap(viewOf) };
     },
 

@@ -132,6 +132,16 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   PLATFORM_MAX_OUTPUT_SUBSCRIBER: tokens,
   PLATFORM_MAX_OUTPUT_PREMIUM: tokens,
   PLATFORM_MAX_OUTPUT_LIFETIME: tokens,
+  PRICES_URL: {
+    good: ['https://example.com/prices.json?v=2', 'http://127.0.0.1:8080/prices.json', 'http://localhost/prices.json'],
+    bad: [
+      'my-list.json',
+      'http://example.com/my-list.json',
+      'https://ada:secret@example.com/prices.json',
+      'file:///etc/passwd',
+      'https://a.example/#b',
+    ],
+  },
   METRICS_TOKEN: { good: ['0123456789abcdef'], bad: ['short', 'no bearer has a space', 'keiner hat ein ä, oder'] },
   LOG_LEVEL: { good: ['trace', 'silent'], bad: ['verbose', 'INFO'] },
   LOG_FORMAT: { good: ['pretty', 'json'], bad: ['xml'] },

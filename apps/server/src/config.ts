@@ -12,7 +12,7 @@ import { parseMasterKey } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { z } from 'zod';
 import manifest from '../package.json' with { type: 'json' };
-import { baseUrlMistake } from './base-url.ts';
+import { baseUrlMistake, isLoopback } from './base-url.ts';
 import { mailFrom, smtpServer } from './config-mail.ts';
 
 const second = 1_000;
@@ -181,6 +181,12 @@ const Env = z.object({
     .transform((text, ctx) => mailFrom(text, (message) => ctx.addIssue({ code: 'custom', message })) ?? z.NEVER)
     .optional()
     .describe('Who e-mail comes from.'),
+  PRICES_URL: z
+    .string()
+    .max(2_000)
+    .refine(isListAddress, 'An address such as https://example.com/prices.json, without a user name; http:// only to this machine.')
+    .optional()
+    .describe('A price list, fetched at the start and once a day; off unless set.'),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'Use 16 characters or more, without spaces.')
@@ -283,6 +289,7 @@ function toConfig(env: z.infer<typeof Env>) {
     maxConcurrentRequests: env.MAX_CONCURRENT_REQUESTS,
     /** Both or none: then this server sends no e-mail. */
     mail: { server: env.SMTP_URL, from: env.MAIL_FROM },
+    pricesUrl: env.PRICES_URL,
     metricsToken: secretOf(env.METRICS_TOKEN),
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),
@@ -418,6 +425,13 @@ function isCidr(text: string): boolean {
 function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+}
+
+/** A list of prices is no secret, but whoever stands between could make it a lie. */
+function isListAddress(text: string): boolean {
+  const url = URL.parse(text);
+  if (!url || url.username || url.password || url.hash) return false;
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
 }
 
 const isDomain = (text: string): boolean => /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}$/.test(text);

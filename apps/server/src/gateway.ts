@@ -1,6 +1,6 @@
 /** The HTTP framing of /v1/*: routes, bounded bodies, and errors in the called route's own shape. The work is relay's. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { AppError, toAnthropicError, toOpenAIError } from '@synthstack/core';
+import { AppError, type ModelPrice, type ProviderId, toAnthropicError, toOpenAIError } from '@synthstack/core';
 import { type Caller, type Callers, credentialHeaders } from './callers.ts';
 import { type Asked, createAttendance } from './gateway-attendance.ts';
 import { createBodies, parseJson } from './gateway-bodies.ts';
@@ -25,6 +25,8 @@ export interface GatewayParts {
   metrics: Pick<Metrics, 'began' | 'streaming' | 'ended'>;
   log: Log;
   bodyLimitBytes: number;
+  /** What a model costs now; null: unknown. */
+  price(provider: ProviderId, model: string): ModelPrice | null;
   /** Where SDKs reach this server, for those that have it wrong. */
   publicUrl: string;
   /** True while the server shuts down. */
@@ -43,7 +45,8 @@ interface Call {
 
 export type Gateway = ReturnType<typeof createGateway>;
 
-export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBytes, publicUrl, draining, clock, stallMs }: GatewayParts) {
+export function createGateway(parts: GatewayParts) {
+  const { callers, relay, meter, metrics, log, bodyLimitBytes, price, publicUrl, draining, clock, stallMs } = parts;
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
   const attendance = createAttendance({ meter, metrics, log });
 
@@ -74,7 +77,7 @@ export function createGateway({ callers, relay, meter, metrics, log, bodyLimitBy
     const json = route.body === 'json' && body ? parseJson(body) : form && formJson(form);
     if (json) {
       note(asked, json);
-      refuseOthersModel(matched, json.model);
+      refuseOthersModel(matched, json.model, price);
     }
     const { id, target } = asked;
     const settled = (row: Settled) => {
@@ -117,8 +120,8 @@ function baseUrlHint({ name, sdkBase }: Provider, publicUrl: string): string {
 }
 
 /** A model that only the other provider has: the caller has the wrong base URL or the wrong SDK. */
-function refuseOthersModel({ provider }: Matched, model: unknown): void {
-  if (typeof model !== 'string' || model.length > 200 || provider.price(model)) return;
+function refuseOthersModel({ provider }: Matched, model: unknown, price: GatewayParts['price']): void {
+  if (typeof model !== 'string' || model.length > 200 || price(provider.id, model)) return;
   const other = allProviders.find((one) => one !== provider && one.models.includes(model));
   if (!other) return;
   throw new AppError(

@@ -96,6 +96,13 @@ export const mailTexts: MailTexts = {
       paragraphs: ['E-Mail kann nicht versendet werden.'],
       action: toNotices,
     }),
+    'notice.prices_failed': () => ({
+      subject: 'Neue Preise konnten nicht geholt werden',
+      paragraphs: [
+        'Die Preise unter PRICES_URL konnten nicht übernommen werden. Die bisher bekannten bleiben. Was nicht stimmt, steht im Log des Servers.',
+      ],
+      action: toNotices,
+    }),
     reset_password: (_data, say) => ({
       subject: 'Wähle ein neues Passwort',
       paragraphs: [`Jemand hat für dein Konto auf ${say.server} ein neues Passwort angefordert. Dieser Link gilt einmal und nicht lange.`],

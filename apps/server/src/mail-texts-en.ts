@@ -90,6 +90,13 @@ export const mailTexts: MailTexts = {
       action: toNotices,
     }),
     'notice.mail_failed': () => ({ subject: 'E-mail cannot be sent', paragraphs: ['E-mail cannot be sent.'], action: toNotices }),
+    'notice.prices_failed': () => ({
+      subject: 'New prices could not be fetched',
+      paragraphs: [
+        'The prices at PRICES_URL could not be taken over. Those that were known stay. What is wrong stands in the log of the server.',
+      ],
+      action: toNotices,
+    }),
     reset_password: (_data, say) => ({
       subject: 'Choose a new password',
       paragraphs: [`Somebody asked for a new password for your account at ${say.server}. This link works once, and not for long.`],

@@ -95,7 +95,8 @@ async function look(db: Db) {
   return total(rows);
 }
 
-const after = { nowMs: () => Date.UTC(2026, 10, 1) };
+const silence = { info: () => undefined, error: () => undefined };
+const after = { nowMs: () => Date.UTC(2026, 10, 1), log: silence };
 
 test('requests of a model that had no price are priced once it has one, at what it cost when they were made, and so are all sums', async () => {
   await using db = await testDb();
@@ -163,7 +164,7 @@ test('ended half-way, by a disk that fails or by a stop, it leaves everything ri
   const stopping: Db = {
     ...db,
     commit: (list) => {
-      repricing.stop();
+      void repricing.stop();
       return db.commit(list);
     },
   };

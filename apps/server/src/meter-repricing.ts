@@ -1,25 +1,27 @@
 /**
- * Unknown is not zero, and need not stay unknown: requests of models that had no price when they were made are priced once a release
- * knows one, at what it was when they were made. Rows and sums change in one transaction, and a row only while it has no cost, so that
+ * Unknown is not zero, and need not stay unknown: requests of models that had no price when they were made are priced once there is
+ * one, by a release or by whoever runs the server, at what it was when they were made. Rows and sums change in one transaction, and a row only while it has no cost, so that
  * being stopped half-way, or two processes at once, can neither lose a request nor count one twice.
  */
 import { AppError, costNanoUsd, type ModelPrice, type ProviderId } from '@synthstack/core';
 import { type Db, must, prepared, type Statement } from '@synthstack/core/db';
 import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
 import { isAnswer, type Place, placeOf } from './meter.ts';
+import type { Log } from './ports/log.ts';
 
 export interface RepricingParts {
   db: Db;
   /** The price of a model at a time. */
   price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
   nowMs(): number;
+  log: Pick<Log, 'info' | 'error'>;
   /** Rows of one transaction: a few milliseconds of the disk's time, which others wait for. */
   batchSize?: number;
 }
 
 export type Repricing = ReturnType<typeof createRepricing>;
 
-export function createRepricing({ db, price, nowMs, batchSize = 200 }: RepricingParts) {
+export function createRepricing({ db, price, nowMs, log, batchSize = 200 }: RepricingParts) {
   const statements = prepareStatements(db);
   const { request } = db.tables;
   let stopped = false;
@@ -64,21 +66,61 @@ export function createRepricing({ db, price, nowMs, batchSize = 200 }: Repricing
     return done;
   }
 
+  async function run(): Promise<number> {
+    let done = 0;
+    for (let model = await modelAfter(null); model && !stopped; model = await modelAfter(model)) {
+      if (price(model.provider, model.model, nowMs())) done += await priceModel(model);
+    }
+    return done;
+  }
+
+  let underWay: Promise<void> | null = null;
+  let isAsked = false;
+
+  async function runWhileAsked(): Promise<void> {
+    while (isAsked && !stopped) {
+      isAsked = false;
+      try {
+        const requests = await run();
+        if (requests > 0) log.info({ requests }, 'Priced requests of models whose prices are known by now');
+      } catch (error) {
+        if (!stopped) log.error({}, 'Requests could not be priced; the next change of a price or the next start tries again', error);
+      }
+    }
+    underWay = null;
+  }
+
   return {
     /** Prices what can be priced now, batch by batch. @returns how many requests. @throws AppError `storage_unavailable`; what was priced until then stays */
-    async run(): Promise<number> {
-      let done = 0;
-      for (let model = await modelAfter(null); model && !stopped; model = await modelAfter(model)) {
-        if (price(model.provider, model.model, nowMs())) done += await priceModel(model);
-      }
-      return done;
+    run,
+
+    /** The same, behind the back of whoever asks; asked while it runs, it runs once more. */
+    wake(): void {
+      isAsked = true;
+      underWay ??= runWhileAsked();
     },
 
-    /** Ends `run` after the batch under way. */
-    stop(): void {
+    /** Models with requests that wait for a price, by name. */
+    async waiting(): Promise<WaitingModel[]> {
+      const rows = await db.orm
+        .select({ provider: request.provider, model: request.model, requests: sql<number>`count(*)` })
+        .from(request)
+        .where(unpriced)
+        .groupBy(request.provider, request.model)
+        .orderBy(asc(request.provider), asc(request.model));
+      return rows.flatMap(({ provider, model, requests }) => (model === null ? [] : [{ provider, model, requests: Number(requests) }]));
+    },
+
+    /** Ends what runs after the batch under way, and waits for it. */
+    async stop(): Promise<void> {
       stopped = true;
+      await underWay;
     },
   };
+}
+
+export interface WaitingModel extends Model {
+  requests: number;
 }
 
 interface Model {

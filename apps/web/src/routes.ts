@@ -78,6 +78,7 @@ const routes: RouteRecordRaw[] = [
       // No agent has such a slug.
       { path: 'agents/new-agent', component: adminAgentPage, meta: { title: 'admin.agent.new', for: 'user' } },
       { path: 'agents/:slug', component: adminAgentPage, meta: { title: 'admin.agent.title', for: 'user' } },
+      { path: 'prices', component: () => import('./pages/AdminPricesPage.vue'), meta: { title: 'admin.prices.title', for: 'user' } },
     ],
   },
   { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'common.lost.title', for: 'anyone' } },

@@ -5,6 +5,7 @@ export * from './contracts/bounds.ts';
 export * from './contracts/keys.ts';
 export * from './contracts/notices.ts';
 export * from './contracts/plans.ts';
+export * from './contracts/prices.ts';
 export * from './contracts/tokens.ts';
 export * from './contracts/usage.ts';
 export * from './device.ts';

@@ -1,4 +1,4 @@
-import { AppError, BillingView, PriceList, Purchase, WayOut } from '@synthstack/core';
+import { AppError, BillingView, OfferList, Purchase, WayOut } from '@synthstack/core';
 import type { Modules } from '../app.ts';
 import { personProcedure, router, userProcedure } from './trpc.ts';
 
@@ -7,7 +7,7 @@ export const billing = router({
     .output(BillingView)
     .query(({ ctx }) => ctx.app.billing?.view(ctx.caller.userId) ?? { enabled: false, manageable: false }),
 
-  prices: userProcedure.output(PriceList).query(({ ctx }) => ctx.app.billing?.prices() ?? { prices: [] }),
+  prices: userProcedure.output(OfferList).query(({ ctx }) => ctx.app.billing?.prices() ?? { prices: [] }),
 
   checkout: personProcedure
     .input(Purchase)

@@ -51,6 +51,7 @@ export const keys = router({
     .output(ProviderList)
     .query(async ({ ctx }) => {
       const platform = await ctx.app.vault.platformProviders();
-      return { providers: providerViews((provider) => platform.has(provider)) };
+      await ctx.app.prices.fresh();
+      return { providers: providerViews((provider) => platform.has(provider), ctx.app.prices) };
     }),
 });

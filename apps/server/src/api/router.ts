@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
+import { adminPrices } from './admin-prices.ts';
 import { agents } from './agents.ts';
 import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
@@ -21,7 +22,7 @@ export const appRouter = router({
   conversations,
   notices,
   billing,
-  admin: router({ agents: adminAgents, notices: adminNotices }),
+  admin: router({ agents: adminAgents, notices: adminNotices, prices: adminPrices }),
 });
 export type AppRouter = typeof appRouter;
 

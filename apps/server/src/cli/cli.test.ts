@@ -315,3 +315,39 @@ test('a reader that stops early, as head does, ends a command quietly', async ()
   const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
   expect([code, said]).toEqual([0, '']);
 });
+
+test('a price list is taken over as a whole or not at all, and says what it changed', async () => {
+  await using here = await settled();
+  const write = (prices: object[]) => writeFileSync(join(here.folder, 'prices.json'), JSON.stringify({ prices }));
+  const nextGpt = { provider: 'openai', model: 'gpt-next', inputUsdPerMillion: 2, outputUsdPerMillion: 8 };
+  write([nextGpt, { ...nextGpt, model: 'gpt-4o' }]);
+  expect(await here.run(['prices', 'import', 'prices.json'])).toMatchObject({
+    code: 0,
+    out: 'openai\tgpt-next\tunknown\t2 / 8\nopenai\tgpt-4o\t2.5 / 10\t2 / 8\n',
+    err: '2 models have another price now.\n',
+  });
+  expect(await here.run(['prices', 'import', 'prices.json', '--json'])).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('"changes": []'),
+  });
+  write([
+    { ...nextGpt, inputUsdPerMillion: 3 },
+    { ...nextGpt, model: 'b', outputUsdPerMillion: '8' },
+  ]);
+  expect(await here.run(['prices', 'import', 'prices.json'])).toMatchObject({
+    code: 1,
+    out: '',
+    err: expect.stringContaining('prices.json cannot be used, and nothing was changed: prices.1.outputUsdPerMillion: '),
+  });
+  const { code, out } = await here.run(['prices', 'list']);
+  expect([code, out]).toEqual([0, 'openai\tgpt-4o\t2 / 8\timport\nopenai\tgpt-next\t2 / 8\timport\n']);
+  expect(await here.run(['prices', 'import'])).toMatchObject({ code: 2, err: expect.stringContaining('FILE: it is missing.') });
+  expect(await here.run(['prices', 'import', 'none.json'])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('none.json cannot be read'),
+  });
+  expect(await here.run(['prices', 'import', 'prices.json', 'more.json'])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('more.json'),
+  });
+});

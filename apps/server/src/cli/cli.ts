@@ -11,11 +11,14 @@ export interface Command {
   summary: string;
   usage: string;
   options?: NonNullable<ParseArgsConfig['options']>;
+  /** How many files it takes, by their paths; none unless told. */
+  files?: number;
   run(args: CommandArgs): Promise<number | undefined>;
 }
 
 export interface CommandArgs {
   values: Record<string, string | boolean | undefined>;
+  files: readonly string[];
   out(line: string): void;
   say(line: string): void;
 }
@@ -28,6 +31,8 @@ const commands: Record<string, () => Promise<Command>> = {
   'users list': async () => (await import('./users.ts')).usersList,
   'users set-tier': async () => (await import('./users.ts')).usersSetTier,
   'tokens add': async () => (await import('./tokens.ts')).tokensAdd,
+  'prices import': async () => (await import('./prices.ts')).pricesImport,
+  'prices list': async () => (await import('./prices.ts')).pricesList,
   doctor: async () => (await import('./doctor.ts')).doctor,
   migrate: async () => (await import('./migrate.ts')).migrateCommand,
   version: async () => (await import('./version.ts')).versionCommand,
@@ -55,20 +60,25 @@ export async function runCommand(argv: readonly string[]): Promise<number | unde
     out(`${command.summary}\n\nUsage: byok ${command.usage}`);
     return 0;
   }
-  let values: CommandArgs['values'];
+  let args: Pick<CommandArgs, 'values' | 'files'>;
   try {
-    ({ values } = parseArgs({ args: [...given], options: command.options ?? {}, strict: true, allowPositionals: false }) as {
-      values: CommandArgs['values'];
-    });
+    args = argsOf(command, given);
   } catch (error) {
     say(`${error instanceof Error ? error.message.split('. ')[0] : 'Wrong usage'}.\nUsage: byok ${command.usage}`);
     return 2;
   }
   try {
-    return await command.run({ values, out, say });
+    return await command.run({ ...args, out, say });
   } catch (thrown) {
     return fail(thrown, command);
   }
+}
+
+/** @throws Error whose first sentence says what is wrong */
+function argsOf({ options = {}, files: most = 0 }: Command, given: readonly string[]): Pick<CommandArgs, 'values' | 'files'> {
+  const { values, positionals } = parseArgs({ args: [...given], options, strict: true, allowPositionals: most > 0 });
+  if (positionals.length > most) throw new Error(`Unexpected argument '${positionals[most]}'`);
+  return { values: values as CommandArgs['values'], files: positionals };
 }
 
 /** @throws AppError `invalid_input`, which means exit code 2 */

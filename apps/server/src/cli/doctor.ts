@@ -1,10 +1,10 @@
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { toAppError } from '@synthstack/core';
+import { type ModelPrice, type ProviderId, toAppError } from '@synthstack/core';
 import { type Config, databaseExists, readEnvironment } from '../config.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { MailFailure } from '../ports/mail.ts';
-import { allProviders } from '../providers/catalog.ts';
+import { allProviders, providerOf } from '../providers/catalog.ts';
 import { createSender } from '../providers/send.ts';
 import type { Command } from './cli.ts';
 import { withModules } from './with-modules.ts';
@@ -27,6 +27,8 @@ export const doctor: Command = {
   },
 };
 
+type PriceOf = (provider: ProviderId, model: string) => ModelPrice | null;
+
 async function examine(): Promise<Check[]> {
   let config: Config;
   try {
@@ -35,15 +37,19 @@ async function examine(): Promise<Check[]> {
     return [{ id: 'configuration', state: 'failed', detail: toAppError(error).message }];
   }
   const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
-  checks.push(platformModels(config));
   const [reached, mail, stored] = await Promise.all([reach(config), mailServer(config), database(config)]);
-  return [...checks, ...reached, mail, ...stored];
+  // The first one of them needs the database only for prices of its own.
+  const [models, ...rest] = stored;
+  return [...checks, ...(models ? [models] : []), ...reached, mail, ...rest];
 }
 
-function platformModels({ platformModels: allowed }: Config): Check {
+function platformModels(
+  { platformModels: allowed }: Config,
+  price: PriceOf = (provider, model) => providerOf(provider).price(model),
+): Check {
   const said = Object.entries(allowed).flatMap(([tier, models]) =>
     (models ?? [])
-      .filter((model) => !allProviders.some((provider) => provider.price(model)))
+      .filter((model) => !allProviders.some(({ id }) => price(id, model)))
       .map((model) => `PLATFORM_MODELS_${tier.toUpperCase()}: ${model} has no known price; is it misspelt?`),
   );
   return said.length > 0
@@ -121,17 +127,19 @@ function disk({ dataDir }: Config): Check {
   };
 }
 
-async function database({ databaseUrl }: Config): Promise<Check[]> {
+async function database(config: Config): Promise<Check[]> {
   // Looking must not make one.
-  if (!databaseExists(databaseUrl)) {
-    return [{ id: 'database', state: 'warning', detail: 'There is no database yet; the first start makes it.' }];
+  if (!databaseExists(config.databaseUrl)) {
+    return [platformModels(config), { id: 'database', state: 'warning', detail: 'There is no database yet; the first start makes it.' }];
   }
   try {
-    return await withModules(async ({ db, audit, vault }) => {
+    return await withModules(async ({ db, audit, vault, prices }) => {
+      await prices.fresh();
       const damage = await db.integrity();
       const { rows, brokenAt } = await audit.verify();
       const platform = await vault.platformProviders();
       return [
+        platformModels(config, prices.price),
         damage === null
           ? { id: 'database', state: 'ok', detail: 'The database is sound.' }
           : { id: 'database', state: 'failed', detail: `The database is damaged (${damage}). Restore a backup.` },
@@ -157,6 +165,6 @@ async function database({ databaseUrl }: Config): Promise<Check[]> {
     });
   } catch (error) {
     const { code, message } = toAppError(error);
-    return [{ id: code === 'invalid_config' ? 'master-key' : 'database', state: 'failed', detail: message }];
+    return [platformModels(config), { id: code === 'invalid_config' ? 'master-key' : 'database', state: 'failed', detail: message }];
   }
 }

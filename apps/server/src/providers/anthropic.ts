@@ -12,6 +12,7 @@ const prices = createPrices('anthropic', { cachedInput: 0.1, cacheWrite: 1.25, c
 /** Named in our documentation, so they stay in the list although they are old. */
 const documentedModels = ['claude-3-opus-20240229', 'claude-3-sonnet-20240229', 'claude-3-haiku-20240307'];
 const currentModel = /^claude-[a-z]+-\d/;
+const isForPeople = (id: string): boolean => currentModel.test(id);
 
 /** The cheapest that is generally to be had: a check costs a few thousandths of a cent. */
 const checkModel = 'claude-haiku-4-5';
@@ -54,11 +55,11 @@ export const anthropic: Provider = {
   countTokens,
   countInput,
   models: [
-    ...prices.textModels
-      .filter((id) => currentModel.test(id))
-      .sort((a, b) => version(b).localeCompare(version(a), 'en', { numeric: true })),
+    ...prices.textModels.filter(isForPeople).sort((a, b) => version(b).localeCompare(version(a), 'en', { numeric: true })),
     ...documentedModels,
   ],
+  isForPeople,
+  priceList: prices,
   modelList: {
     // The most that a page may hold; without it there are twenty.
     query: 'limit=1000',

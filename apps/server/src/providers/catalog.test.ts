@@ -192,7 +192,7 @@ describe('whose key it is', () => {
 });
 
 test('people see each provider with prices in dollars', () => {
-  const views = providerViews((id) => id === 'openai');
+  const views = providerViews((id) => id === 'openai', { price: (id, model) => providerOf(id).price(model), moreModels: () => [] });
   for (const view of views) expect(ProviderView.parse(view)).toEqual(view);
   expect(views.map(({ id, platform }) => [id, platform])).toEqual([
     ['openai', true],

@@ -1,5 +1,5 @@
 /** Which providers there are. A new one is a file of its own and a line here. */
-import { type ProviderId, type ProviderView, usdPerMillion } from '@synthstack/core';
+import { type ModelPrice, type ProviderId, type ProviderView, usdPerMillion } from '@synthstack/core';
 import { anthropic } from './anthropic.ts';
 import { openai } from './openai.ts';
 import type { Provider } from './provider.ts';
@@ -32,16 +32,23 @@ export function misfit(id: ProviderId, keyText: string): string | null {
   return `This does not look like a key of ${chosen.name}: those begin as ${chosen.keyFormat}. Copy the whole key from ${chosen.keysUrl}.`;
 }
 
-/** The catalog as people see it, with public prices in dollars per million tokens. */
-export function providerViews(hasPlatformKey: (id: ProviderId) => boolean): ProviderView[] {
-  return allProviders.map(({ id, name, keyFormat, keysUrl, models, price }) => ({
+/** What this server knows of prices beyond the release's list (prices.ts). */
+export interface KnownPrices {
+  price(provider: ProviderId, model: string): ModelPrice | null;
+  /** Models that the list does not have. */
+  moreModels(provider: ProviderId): readonly string[];
+}
+
+/** The catalog as people see it, with public prices in dollars per million tokens; the newest of all stand first, which are not in the list yet. */
+export function providerViews(hasPlatformKey: (id: ProviderId) => boolean, { price, moreModels }: KnownPrices): ProviderView[] {
+  return allProviders.map(({ id, name, keyFormat, keysUrl, models }) => ({
     id,
     name,
     keyFormat,
     keysUrl,
     platform: hasPlatformKey(id),
-    models: models.map((model) => {
-      const prices = price(model);
+    models: [...moreModels(id), ...models].map((model) => {
+      const prices = price(id, model);
       return { id: model, inputUsdPerMillion: usdPerMillion(prices?.input), outputUsdPerMillion: usdPerMillion(prices?.output) };
     }),
   }));

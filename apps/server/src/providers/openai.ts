@@ -14,6 +14,8 @@ const textModel = /^(gpt-\d|o\d)/;
 /** Another medium, a snapshot, a variant for one task, or not to be had from OpenAI itself. */
 const specialModel = /audio|realtime|image|transcribe|tts|vision|search|research|codex|chat|instruct|preview|32k|16k|:|-\d{4}|^gpt-3|ft-/;
 
+const isForPeople = (id: string): boolean => textModel.test(id) && !specialModel.test(id);
+
 export const openai: Provider = {
   id: 'openai',
   name: 'OpenAI',
@@ -40,10 +42,12 @@ export const openai: Provider = {
   countInput,
   models: [
     ...prices.textModels
-      .filter((id) => textModel.test(id) && !specialModel.test(id) && !documentedModels.includes(id))
+      .filter((id) => isForPeople(id) && !documentedModels.includes(id))
       .sort((a, b) => Number(b.startsWith('gpt')) - Number(a.startsWith('gpt')) || b.localeCompare(a, 'en', { numeric: true })),
     ...documentedModels,
   ],
+  isForPeople,
+  priceList: prices,
   // The name of a trained model holds that of its owner.
   privateModel: /^ft:|:ft-/,
   modelList: { query: '', page: (data) => ({ object: 'list', data }) },

@@ -12,6 +12,24 @@ export interface Prices {
   listed(model: string): string | null;
   /** The names that the list has for models whose input and output are both priced. */
   textModels: readonly string[];
+  /** The names of all models that the list prices. */
+  names: readonly string[];
+  /** What the model that the list calls so cost when, oldest first; none: not in the list. */
+  periods(name: string): readonly PricePeriod[];
+  /** The same, of prices as a list writes them; those that hold only at some hours of the day are left out. */
+  read(prices: readonly ListedPrice[]): PricePeriod[];
+}
+
+export interface PricePeriod {
+  fromMs: number;
+  /** null: not by the token. */
+  price: ModelPrice | null;
+}
+
+/** Dollars per million tokens, by the names of @pydantic/genai-prices (`input_mtok`), and from which day on, in UTC. */
+export interface ListedPrice {
+  constraint?: object | null | undefined;
+  prices: Readonly<Record<string, unknown>>;
 }
 
 /** What holds where the list is silent, as parts of the price of plain input. */
@@ -23,20 +41,16 @@ export interface Multipliers {
 
 interface Entry {
   id: string;
-  periods: Period[];
-}
-
-interface Period {
-  fromMs: number;
-  price: ModelPrice | null;
+  periods: PricePeriod[];
 }
 
 const memoSize = 2_000;
-const noPeriods: Period[] = [];
+const noPeriods: PricePeriod[] = [];
 const longestName = 256;
 
 export function createPrices(providerId: ProviderId, multipliers: Multipliers): Prices {
   const memo = new Map<string, Entry | null>();
+  const models = findProvider({ providerId })?.models ?? [];
 
   function entryOf(model: string): Entry | null {
     // Matching costs 16 to 31 us; names come from clients, so the memory for them is bounded, oldest out first.
@@ -44,7 +58,7 @@ export function createPrices(providerId: ProviderId, multipliers: Multipliers): 
     const known = memo.get(model);
     if (known !== undefined) return known;
     const info = calcPrice({}, model, { providerId })?.model;
-    const entry = info ? { id: info.id, periods: periodsIn(info, multipliers) } : null;
+    const entry = info ? { id: info.id, periods: periodsIn(listPrices(info), multipliers) } : null;
     if (memo.size >= memoSize) {
       const oldest = memo.keys().next();
       if (!oldest.done) memo.delete(oldest.value);
@@ -59,22 +73,30 @@ export function createPrices(providerId: ProviderId, multipliers: Multipliers): 
       return (periods.findLast((period) => period.fromMs <= atMs) ?? periods[0])?.price ?? null;
     },
     listed: (model) => entryOf(model)?.id ?? null,
-    textModels: (findProvider({ providerId })?.models ?? [])
+    textModels: models
       .filter((info) => listPrices(info).some(({ prices }) => prices.input_mtok !== undefined && prices.output_mtok !== undefined))
       .map((info) => info.id),
+    names: models.map((info) => info.id),
+    periods(name) {
+      const info = models.find(({ id }) => id === name);
+      return info ? periodsIn(listPrices(info), multipliers) : noPeriods;
+    },
+    read: (prices) => periodsIn(prices, multipliers),
   };
 }
 
-function periodsIn(info: ModelInfo, multipliers: Multipliers): Period[] {
-  return listPrices(info).flatMap(({ constraint, prices }) => {
+function periodsIn(prices: readonly ListedPrice[], multipliers: Multipliers): PricePeriod[] {
+  return prices.flatMap(({ constraint, prices: listed }) => {
     // A price by the hour of the day (DeepSeek has them, our providers do not) has no place in a price per request.
-    if (constraint && !('start_date' in constraint)) return [];
-    return [{ fromMs: constraint ? Date.parse(constraint.start_date) : -Infinity, price: modelPrice(prices, multipliers) }];
+    const start = constraint && ('start_date' in constraint ? constraint.start_date : undefined);
+    if (constraint && typeof start !== 'string') return [];
+    const fromMs = typeof start === 'string' ? Date.parse(start) : -Infinity;
+    return [{ fromMs, price: modelPrice(listed as ListPrice, multipliers) }];
   });
 }
 
-function listPrices({ prices }: ModelInfo) {
-  return Array.isArray(prices) ? prices : [{ prices, constraint: undefined }];
+function listPrices({ prices }: ModelInfo): readonly ListedPrice[] {
+  return Array.isArray(prices) ? prices : [{ prices }];
 }
 
 function modelPrice(prices: ListPrice, multipliers: Multipliers): ModelPrice | null {

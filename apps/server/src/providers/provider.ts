@@ -1,6 +1,7 @@
 /** What the house needs to know of an upstream API. One file a provider implements it; nothing else may tell providers apart. */
 import type { KeyStatus, ModelPrice, ProviderId, TokenCounts } from '@synthstack/core';
 import type { Secret } from '@synthstack/core/secret';
+import type { Prices } from './prices.ts';
 
 export interface Provider {
   id: ProviderId;
@@ -39,6 +40,10 @@ export interface Provider {
   countInput(request: Record<string, unknown> | null, model: string | null): Promise<number>;
   /** Priced text models, for people to look at, best known first. */
   models: readonly string[];
+  /** Whether a model that the list does not have is one for people to choose, by its name. */
+  isForPeople(model: string): boolean;
+  /** The release's price list as a whole, and how one is read. */
+  priceList: Pick<Prices, 'names' | 'periods' | 'read'>;
   modelList: ModelList;
   /** Models that belong to one account, such as what it has trained: on the platform's key only those that the operator names. */
   privateModel?: RegExp;

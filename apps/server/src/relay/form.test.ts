@@ -1,12 +1,14 @@
 import { AppError } from '@synthstack/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { providerOf } from '../providers/catalog.ts';
 import { openai } from '../providers/openai.ts';
 import type { Route } from '../providers/provider.ts';
 import { type Form, formJson, gateForm, readForm } from './form.ts';
 import type { GateRules } from './gate.ts';
 
-const everything: GateRules = { models: null, maxOutput: 16_384 };
+const price: GateRules['price'] = (provider, model) => providerOf(provider).price(model);
+const everything: GateRules = { models: null, price, maxOutput: 16_384 };
 const route = openai.routes.find(({ body }) => body === 'multipart') as Route;
 const type = 'multipart/form-data; boundary=b';
 const part = (disposition: string, value: string, ...lines: string[]) =>

@@ -1,11 +1,13 @@
 import { AppError } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { anthropic } from '../providers/anthropic.ts';
+import { providerOf } from '../providers/catalog.ts';
 import { openai } from '../providers/openai.ts';
 import type { Provider, Route } from '../providers/provider.ts';
 import { type GateRules, gate } from './gate.ts';
 
-const everything: GateRules = { models: null, maxOutput: 16_384 };
+const price: GateRules['price'] = (provider, model) => providerOf(provider).price(model);
+const everything: GateRules = { models: null, price, maxOutput: 16_384 };
 const user = [{ role: 'user', content: 'Hi' }];
 
 function routeOf(provider: Provider, path: string): Route {
@@ -250,7 +252,7 @@ test('models: those with a price, or those that the operator lists', () => {
   expect(openai.price(trained)).not.toBeNull();
   expect(ask(trained, everything).code).toBe('model_not_allowed');
   expect(ask(trained, { ...everything, models: [trained] }).code).toBe('none');
-  const some = { models: ['gpt-4o-mini', 'a-model-of-nobody'], maxOutput: 100 };
+  const some = { models: ['gpt-4o-mini', 'a-model-of-nobody'], price, maxOutput: 100 };
   expect(ask('a-model-of-nobody', some).code).toBe('none');
   expect(ask('gpt-4o', some)).toMatchObject({ code: 'model_not_allowed', message: expect.stringContaining('gpt-4o-mini') });
 });
@@ -288,7 +290,7 @@ test.each([
 });
 
 test("an operator's list holds for moderations too, named or not", () => {
-  const some = { models: ['gpt-4o-mini'], maxOutput: 100 };
+  const some = { models: ['gpt-4o-mini'], price, maxOutput: 100 };
   const act = (json: Record<string, unknown>, rules: GateRules) =>
     refusal(() => gate(openai, routeOf(openai, '/v1/moderations'), json, rules)).code;
   expect(act({ input: 'Hi' }, some)).toBe('model_not_allowed');

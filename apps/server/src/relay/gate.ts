@@ -2,18 +2,20 @@
  * What may go out on the platform's key, which is one shared account at the provider: stateless requests, plain tools, capped
  * output. The body is re-serialised from what was checked, so that what the gate saw is what the provider receives.
  */
-import { AppError, wrongField } from '@synthstack/core';
+import { AppError, type ModelPrice, type ProviderId, wrongField } from '@synthstack/core';
 import type { Provider, Route } from '../providers/provider.ts';
 import { isObject } from '../providers/reading.ts';
 
 export interface GateRules {
   /** Allowed model ids; null: all public models with a known price. */
   models: readonly string[] | null;
+  /** What a model costs now; null: unknown. */
+  price(provider: ProviderId, model: string): ModelPrice | null;
   /** Largest output in tokens. */
   maxOutput: number;
 }
 
-export type Priced = Pick<Provider, 'price' | 'privateModel'>;
+export type Priced = Pick<Provider, 'id' | 'privateModel'>;
 
 export interface Gated {
   body: Buffer;
@@ -46,8 +48,8 @@ export function gate(provider: Priced, route: Route, json: Json, rules: GateRule
 }
 
 /** Whether a tier may use a model on the platform's key: one of its list, else any with a known price (which may be nothing, as for moderations). */
-export function mayUse(provider: Priced, model: string, { models }: Pick<GateRules, 'models'>): boolean {
-  return models ? models.includes(model) : provider.price(model) !== null && !provider.privateModel?.test(model);
+export function mayUse(provider: Priced, model: string, { models, price }: Pick<GateRules, 'models' | 'price'>): boolean {
+  return models ? models.includes(model) : price(provider.id, model) !== null && !provider.privateModel?.test(model);
 }
 
 /** @throws AppError `model_not_allowed`, `invalid_input` */

@@ -20,7 +20,7 @@ export interface PlatformModelsParts {
   clock: Clock;
 }
 
-type Rules = Pick<GateRules, 'models'>;
+type Rules = Pick<GateRules, 'models' | 'price'>;
 interface Kept {
   keyId: string;
   askedAt: number;

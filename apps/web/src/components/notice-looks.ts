@@ -7,6 +7,7 @@ import {
   symOutlinedLockReset,
   symOutlinedLogin,
   symOutlinedMail,
+  symOutlinedPayments,
   symOutlinedSavings,
   symOutlinedSchedule,
   symOutlinedSwapHoriz,
@@ -43,6 +44,7 @@ export const noticeLooks: Record<NoticeKind, Look> = {
   platform_key_failed: { tone: 'bad', icon: symOutlinedError },
   rotation_due: { tone: 'warn', icon: symOutlinedLockReset },
   mail_failed: { tone: 'bad', icon: symOutlinedMail },
+  prices_failed: { tone: 'warn', icon: symOutlinedPayments },
 };
 
 /** A reason that this page does not know yet is left out, not an error. */

@@ -41,9 +41,11 @@ const sources = [
     'notices-preferences.ts',
     'notices-live.ts',
   ],
-  ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts'],
+  ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'notices', 'tokens', 'usage'].map((file) => `packages/core/src/contracts/${file}.ts`);
+const contracts = ['accounts', 'agents', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
+  (file) => `packages/core/src/contracts/${file}.ts`,
+);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [
@@ -53,6 +55,7 @@ const notForPages = [
   /^Something the library/,
   // To Stripe, and for the log
   /^(This is not an event|A billing event|Stripe (did not tell|answered|made|is not at))/,
+  /^A price that was typed has not been read|^(Left out|From when on|Who wrote it|Of the price|Of all models|Those that wait|Answered, and)/,
   // Of agents: what programs are told
   /^(Only without conversationId|Only in a conversation|Not with regenerates|This is for the pages)/,
 ];

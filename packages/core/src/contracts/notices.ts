@@ -6,7 +6,7 @@ import { z } from 'zod';
  * key_invalid, key_no_credit, key_unreadable `{keyId, provider, keyHint}` · key_expires the same and `{until, days}` ·
  * fallback_used `{provider, reason}` · budget_80, budget_100 `{keyId, provider, keyHint, limitUsd, hard: "true"|"false"}` ·
  * plan_ends `{tier, until, days}` · new_sign_in `{browser?, system?, program?, address?, at}` ·
- * platform_key_failed `{provider, reason, keyHint}` · rotation_due `{masterKeyId}` · mail_failed `{reason}`.
+ * platform_key_failed `{provider, reason, keyHint}` · rotation_due `{masterKeyId}` · mail_failed, prices_failed (PRICES_URL) `{reason}`.
  */
 export const userNoticeKinds = [
   'key_invalid',
@@ -20,7 +20,7 @@ export const userNoticeKinds = [
   'new_sign_in',
 ] as const;
 /** For administrators, all together. */
-export const adminNoticeKinds = ['platform_key_failed', 'rotation_due', 'mail_failed'] as const;
+export const adminNoticeKinds = ['platform_key_failed', 'rotation_due', 'mail_failed', 'prices_failed'] as const;
 export const noticeKinds = [...userNoticeKinds, ...adminNoticeKinds] as const;
 export type NoticeKind = (typeof noticeKinds)[number];
 
@@ -38,6 +38,7 @@ export const noticeDefaults = {
   platform_key_failed: { page: true, email: true },
   rotation_due: { page: true, email: true },
   mail_failed: { page: true, email: null },
+  prices_failed: { page: true, email: true },
 } as const satisfies Record<NoticeKind, { page: boolean; email: boolean | null }>;
 
 /** Of what comes to an end, people are reminded so many days before: the longest first. */

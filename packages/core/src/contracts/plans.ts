@@ -28,14 +28,14 @@ export const PlanView = z.object({
 });
 export type PlanView = z.infer<typeof PlanView>;
 
-export const PriceView = z.object({
+export const Offer = z.object({
   id: z.string(),
   tier: TierSchema,
   amount: z.int().nullable().describe("In the currency's smallest unit; null: not a fixed amount."),
   currency: z.string().describe('ISO 4217.'),
   interval: z.enum(['day', 'week', 'month', 'year']).nullable().describe('null: paid once.'),
 });
-export type PriceView = z.infer<typeof PriceView>;
+export type Offer = z.infer<typeof Offer>;
 
 export const BillingView = z.object({
   enabled: z.boolean().describe('Plans are sold here.'),
@@ -43,8 +43,8 @@ export const BillingView = z.object({
 });
 export type BillingView = z.infer<typeof BillingView>;
 
-export const PriceList = z.object({ prices: z.array(PriceView) });
-export type PriceList = z.infer<typeof PriceList>;
+export const OfferList = z.object({ prices: z.array(Offer) });
+export type OfferList = z.infer<typeof OfferList>;
 
 export const Purchase = z.strictObject({ price: z.string().min(1).max(255) });
 

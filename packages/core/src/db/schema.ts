@@ -6,7 +6,9 @@ import { sql } from 'drizzle-orm';
 import type { AgentDefinition } from '../contracts/agents.ts';
 import type { FallbackReason, KeySource, KeyStatus, ProviderId } from '../contracts/keys.ts';
 import type { PlanSource, PlanState } from '../contracts/plans.ts';
+import type { PriceOrigin } from '../contracts/prices.ts';
 import type { TokenScope } from '../contracts/tokens.ts';
+import type { ModelPrice } from '../money.ts';
 import type { TierName } from '../tiers.ts';
 import { columns, type Dialect } from './columns.ts';
 
@@ -536,7 +538,33 @@ export function schema(dialect: Dialect) {
     updatedAt: instant('updated_at').notNull(),
   });
 
-  /** One row. It moves with every change to keys, tokens, plans and users, so that caches know when they are stale. */
+  /**
+   * Prices that hold instead of the release's, pico-USD a token, from an instant on (`valid_from` in ms; 0: always). `admin`: set by hand for
+   * one model, before those of a list, which came from a file (`import`) or PRICES_URL (`url`). `actor`: who wrote it.
+   */
+  const priceOverride = table(
+    'price_override',
+    {
+      id: text('id').primaryKey(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      model: text('model').notNull(),
+      source: text('source').$type<PriceOrigin>().notNull(),
+      validFrom: integer('valid_from').notNull(),
+      input: integer('input').notNull(),
+      cachedInput: integer('cached_input').notNull(),
+      cacheWrite: integer('cache_write').notNull(),
+      cacheWrite1h: integer('cache_write_1h').notNull(),
+      audioInput: integer('audio_input').notNull(),
+      output: integer('output').notNull(),
+      audioOutput: integer('audio_output').notNull(),
+      tiers: json('tiers').$type<ModelPrice['tiers']>().notNull(),
+      actor: text('actor').notNull(),
+      createdAt: instant('created_at').notNull(),
+    },
+    (t) => [unique('price_override_place').on(t.provider, t.model, t.source, t.validFrom)],
+  );
+
+  /** One row. It moves with every change to keys, tokens, plans, users and prices, so that caches know when they are stale. */
   const generation = table('generation', { id: integer('id').primaryKey(), value: integer('value').notNull() });
 
   return {
@@ -568,6 +596,7 @@ export function schema(dialect: Dialect) {
     message,
     keepsNothing,
     setting,
+    priceOverride,
     generation,
   };
 }

@@ -81,6 +81,11 @@ export const notices: Messages['notices'] = {
       title: 'E-Mail konnte nicht versendet werden: {reason}',
       steps: 'Sieh dir SMTP_URL und MAIL_FROM an und was dein Mailserver dazu sagt. Ihre Mitteilungen sehen alle trotzdem hier.',
     },
+    prices_failed: {
+      name: 'Neue Preise konnten nicht geholt werden',
+      title: 'Die Preise unter PRICES_URL konnten nicht übernommen werden',
+      steps: 'Die bisher bekannten Preise bleiben. Was nicht stimmt, steht im Log dieses Servers.',
+    },
   },
   links: { keys: 'Zu deinen Schlüsseln', usage: 'Zu deiner Nutzung', plan: 'Zu Tarif und Limits', sessions: 'Zu deinen Sitzungen' },
   device: '{browser} auf {system}',

@@ -76,6 +76,11 @@ export const notices = {
       title: 'E-mail could not be sent: {reason}',
       steps: 'Look at SMTP_URL and MAIL_FROM, and at what your e-mail server says. People see their notices here all the same.',
     },
+    prices_failed: {
+      name: 'New prices could not be fetched',
+      title: 'The prices at PRICES_URL could not be taken over',
+      steps: 'The prices that were known stay. What is wrong stands in the log of this server.',
+    },
   },
   links: { keys: 'Go to your keys', usage: 'See your usage', plan: 'See plan and limits', sessions: 'Look at your sessions' },
   device: '{browser} on {system}',

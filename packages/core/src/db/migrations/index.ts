@@ -3,5 +3,6 @@ import { migration as m1 } from './0001_unpriced.ts';
 import { migration as m2 } from './0002_agents.ts';
 import { migration as m3 } from './0003_mail.ts';
 import { migration as m4 } from './0004_billing.ts';
+import { migration as m5 } from './0005_prices.ts';
 
-export const migrations = [m0, m1, m2, m3, m4];
+export const migrations = [m0, m1, m2, m3, m4, m5];
