@@ -2,5 +2,6 @@ import { migration as m0 } from './0000_spine.ts';
 import { migration as m1 } from './0001_unpriced.ts';
 import { migration as m2 } from './0002_agents.ts';
 import { migration as m3 } from './0003_mail.ts';
+import { migration as m4 } from './0004_second_factors.ts';
 
-export const migrations = [m0, m1, m2, m3];
+export const migrations = [m0, m1, m2, m3, m4];
