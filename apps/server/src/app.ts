@@ -105,6 +105,13 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     });
     const plans = createPlans({ db, clock, audit: audit.entry });
     const tokens = createTokens({ db, clock, audit: audit.entry });
+    const { warn } = log;
+    const mail = createMail({
+      ...{ db, clock, keyring, mailer, warn },
+      publicUrl: config.publicUrl,
+      notice: notices.entry,
+      countSeal: vault.countSeal,
+    });
     const auth = createAuth({
       db,
       clock,
@@ -113,19 +120,14 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       signUp: config.signUp,
       trustedProxies: config.trustProxy,
       rateLimit: config.signInLimits,
+      ...{ keyring, mail, countSeal: vault.countSeal },
+      audit: audit.entry,
       notice: notices.entry,
       onError: (error) => log.error({}, error.message, error.cause),
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
-    const { warn } = log;
-    const mail = createMail({
-      ...{ db, clock, keyring, mailer, warn },
-      publicUrl: config.publicUrl,
-      notice: notices.entry,
-      countSeal: vault.countSeal,
-    });
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
       ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations },
@@ -241,7 +243,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
       await planEndings.run();
-      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces]) while (!draining && (await some()) > 0);
+      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
+        while (!draining && (await some()) > 0);
     }),
   );
 
@@ -297,7 +300,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       repricing.stop();
       await agents.idle();
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([ticking, repriced, post.idle(), tidying.idle()]);
+      await Promise.all([auth.links.idle(), ticking, repriced, post.idle(), tidying.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();
