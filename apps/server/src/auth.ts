@@ -18,8 +18,8 @@ import type { BetterAuthPlugin } from 'better-auth/types';
 import { and, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import type { AuditEntry } from './audit.ts';
-import { createAddressOf } from './auth/address.ts';
-import { createAttempts, createGate } from './auth/attempts.ts';
+import { createAddressOf, neighbourhood } from './auth/address.ts';
+import { createAttempts, createGate, hasty } from './auth/attempts.ts';
 import { createFactors } from './auth/factors.ts';
 import { createJwts } from './auth/jwt.ts';
 import { accountNews, createLinks } from './auth/links.ts';
@@ -102,6 +102,7 @@ export function createAuth(parts: AuthParts) {
   const places = notice && createPlaces({ db, clock, notice });
   const addressOf = createAddressOf(trustedProxies);
   const attempts = rateLimit ? createAttempts(clock) : { take: () => undefined, forgive: () => undefined };
+  const bursts = rateLimit ? createAttempts(clock, hasty) : attempts;
   const gate = createGate(2, 64);
   const key = parts.secret.expose();
   const jwts = createJwts({
@@ -183,8 +184,14 @@ export function createAuth(parts: AuthParts) {
   async function demandPassword(userId: string, password: string, ip: string): Promise<void> {
     const who = `user ${userId}`;
     attempts.take(who, ip);
+    notInHaste('password', ip);
     if (!(await gate(() => isPassword(userId, password)))) throw wrongPassword();
     attempts.forgive(who, ip);
+  }
+
+  /** @throws AppError `limit_reached`: three of this kind from this address within ten seconds, right or wrong */
+  function notInHaste(kind: string, ip: string): void {
+    bursts.take(kind, `${kind} ${neighbourhood(ip)}`);
   }
 
   /**
@@ -289,8 +296,10 @@ export function createAuth(parts: AuthParts) {
   }
 
   /** What costs a hash: few at a time, and so many for each account, whoever it is that tries to find its password out. */
-  async function guarded(tried: string, address: string, act: () => Promise<Response>): Promise<Response> {
+  async function guarded(kind: string, tried: string, address: string, act: () => Promise<Response>): Promise<Response> {
     attempts.take(tried, address);
+    // Ours for everyone: the library would see only those without a second factor, and so tell who has one.
+    notInHaste(kind, address);
     const answer = await gate(act);
     if (answer.ok) attempts.forgive(tried, address);
     return answer;
@@ -307,7 +316,7 @@ export function createAuth(parts: AuthParts) {
   }
 
   async function pageSignIn(req: IncomingMessage, route: AuthRoute, { code, ...body }: z.infer<typeof SignIn>): Promise<Response> {
-    return guarded(body.email, addressOf(req), async () => {
+    return guarded('sign-in', body.email, addressOf(req), async () => {
       await passSecondFactor(body.email, body.password, code);
       return toTheLibrary(req, route, body, null);
     });
@@ -316,7 +325,7 @@ export function createAuth(parts: AuthParts) {
   /** The library would not write the audit row along with the password. All sessions end; the one that asks goes on as a new one. */
   async function changePassword(req: IncomingMessage, current: SessionRef, body: z.infer<typeof ChangePassword>): Promise<Response> {
     const { userId } = current;
-    return guarded(`user ${userId}`, addressOf(req), async () => {
+    return guarded('password', `user ${userId}`, addressOf(req), async () => {
       const before = await passwordHash(userId);
       if (before === undefined || !(await verifyPassword({ hash: before, password: body.currentPassword }))) throw wrongCurrentPassword();
       const [password, now] = [await hashPassword(body.newPassword), new Date(clock.now())];
@@ -354,7 +363,7 @@ export function createAuth(parts: AuthParts) {
       return signedIn ? fromLibrary(res, signedIn) : sendJson(res, JSON.stringify({ confirm: true }));
     }
     if (route.path === '/api/auth/sign-in/email') return fromLibrary(res, await pageSignIn(req, route, body as z.infer<typeof SignIn>));
-    if (route.path === '/api/auth/passkey/options') return sendJson(res, JSON.stringify(await passkeys.signInOptions()));
+    if (route.path === '/api/auth/passkey/options') return sendJson(res, JSON.stringify(passkeys.signInOptions()));
     if (route.path === '/api/auth/passkey/sign-in')
       return fromLibrary(res, await passkeySignIn(req, body as z.infer<typeof PasskeySignIn>));
     if (route.path === '/api/auth/change-password' && current) {
@@ -455,7 +464,7 @@ function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: Librar
     // Nothing in our list needs a session younger than a day. When each was last seen is known to the hour.
     session: { expiresIn: 7 * 86_400, updateAge: 3_600, freshAge: 0 },
     databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId), after: opened } } },
-    rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false } },
+    rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false, '/sign-in/email': false } },
     advanced: {
       cookiePrefix: 'byok',
       useSecureCookies: origin.startsWith('https://'),

@@ -206,21 +206,26 @@ test('two-factor authentication is set up with an app, asks for its code at sign
   await other.page.keyboard.press('Enter');
   await other.page.getByRole('alert').filter({ hasText: 'This code is wrong' }).waitFor();
   await other.page.getByRole('button', { name: 'Start over' }).click();
-  await type(other.page, email, password);
-  await asked.fill(await code());
-  await other.page.keyboard.press('Enter');
-  await other.page.getByText('This session').waitFor();
+  await other.page.getByLabel('Password', { exact: true }).waitFor();
 
-  await other.page.getByRole('button', { name: 'Switch off' }).click();
-  const question = other.page.getByRole('dialog');
+  // From another address, which may try at once.
+  const again = await stage.visitor();
+  await again.page.goto(`/sign-in?back=${profile}`);
+  await type(again.page, email, password);
+  await again.page.getByLabel('Code', { exact: true }).fill(await code());
+  await again.page.keyboard.press('Enter');
+  await again.page.getByText('This session').waitFor();
+
+  await again.page.getByRole('button', { name: 'Switch off' }).click();
+  const question = again.page.getByRole('dialog');
   await question.getByLabel('Current password', { exact: true }).fill(password);
   await question.getByLabel('Code', { exact: true }).fill(codes[0]?.toLowerCase() ?? '');
-  await other.page.keyboard.press('Enter');
-  await other.page.getByRole('status').filter({ hasText: 'Two-factor authentication is off.' }).waitFor();
-  await other.page.getByRole('button', { name: 'Set up' }).waitFor();
+  await again.page.keyboard.press('Enter');
+  await again.page.getByRole('status').filter({ hasText: 'Two-factor authentication is off.' }).waitFor();
+  await again.page.getByRole('button', { name: 'Set up' }).waitFor();
   expect(complaints(/status of 400/)).toEqual([]);
-  expect(other.complaints(/status of 401/)).toEqual([]);
-  await Promise.all([context.close(), other.context.close()]);
+  expect([...other.complaints(/status of 401/), ...again.complaints(/status of 401/)]).toEqual([]);
+  await Promise.all([context, other.context, again.context].map((one) => one.close()));
 });
 
 test('new backup codes void the old, and few of them are a warning', async () => {

@@ -1,7 +1,9 @@
 import { createKeyring } from '@synthstack/core/keyring';
+import { testDb } from '@synthstack/core/testing';
 import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { type Person, password, type TestApp, testApp } from '../../test/app.ts';
+import { authStage } from '../../test/auth.ts';
 import { startSmtp } from '../../test/smtp.ts';
 import { codeAt, stepAt } from './totp.ts';
 
@@ -196,4 +198,27 @@ test('a new password by link does not spare the second factor', async () => {
   const fresh = 'another battery staple horse';
   await app.app.auth.links.reset(token, fresh);
   expect(await codeOf(await page(app, who, { password: fresh }))).toBe('second_factor_required');
+});
+
+test('guessing passwords is slowed down alike, so that nothing tells who has a second factor', async () => {
+  await using db = await testDb();
+  await using stage = await authStage(db, { rateLimit: true });
+  const seen = [];
+  for (const name of ['ada', 'eve']) {
+    const who = await stage.person(name);
+    if (name === 'ada') {
+      const { secret } = await stage.auth.factors.begin(who.userId, who.email);
+      await stage.auth.factors.confirm({ ...who, sessionId: null }, codeAt(decode32(secret), stepAt(stage.clock.now())));
+    }
+    const statuses = [];
+    for (const waitMs of [0, 0, 0, 0, 10_000]) {
+      stage.clock.advance(waitMs);
+      const { status, body } = await stage.browser().post('/sign-in/email', { email: who.email, password: 'not the password' });
+      statuses.push([status, body.code, body.detail]);
+    }
+    seen.push(statuses);
+    stage.clock.advance(10_000);
+  }
+  expect(seen[0]).toEqual(seen[1]);
+  expect(seen[0]?.map(([status]) => status)).toEqual([401, 401, 401, 429, 401]);
 });

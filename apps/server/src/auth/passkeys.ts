@@ -141,11 +141,9 @@ export function createPasskeys({ db, clock, origin, challengeKey, audit, notice 
     },
 
     /** The same for everyone: the device knows whose passkeys it has. */
-    async signInOptions(): Promise<PublicKeyCredentialRequestOptionsJSON> {
-      const { generateAuthenticationOptions } = await webauthn();
-      return generateAuthenticationOptions({
-        ...{ rpID, challenge: newChallenge('sign-in'), timeout: challengeMs, userVerification: 'required' },
-      });
+    signInOptions(): PublicKeyCredentialRequestOptionsJSON {
+      // Without the library: a stranger's question should not load it.
+      return { rpId: rpID, challenge: newChallenge('sign-in').toString('base64url'), timeout: challengeMs, userVerification: 'required' };
     },
 
     /** @returns whose passkey signed. @throws AppError `unauthenticated`, with one sentence for all that may be wrong */
