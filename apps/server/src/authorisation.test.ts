@@ -426,7 +426,7 @@ test('each route lets in whom its line says, and refuses the others before it lo
     }
   }
   // Hundreds of requests, one after the other.
-}, 120_000);
+}, 240_000);
 
 test("someone else's id answers exactly as a random one, and nothing happens to it", async () => {
   await using stand = await stage();
