@@ -189,6 +189,7 @@ test('two-factor authentication is set up with an app, and what is shown once is
   await dialog.getByRole('button', { name: 'Copy Backup codes' }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(codes.join('\n'));
   await dialog.getByRole('button', { name: 'I have kept them' }).click();
+  await dialog.waitFor({ state: 'hidden' });
   await page.getByText('10 backup codes are left.').waitFor();
   const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.documentElement.outerHTML]));
   for (const one of codes) expect(kept).not.toContain(one);
