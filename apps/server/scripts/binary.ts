@@ -13,7 +13,13 @@ const root = join(import.meta.dirname, '../../..');
 const core = join(root, 'packages/core');
 const web = join(root, 'apps/web/dist');
 /** Large, and not needed by every start: assets of their own, compiled when first asked for, so that a start reads and keeps nothing of them. */
-const onDemand = ['gpt-tokenizer/encoding/o200k_base', 'gpt-tokenizer/encoding/cl100k_base', 'openai', '@anthropic-ai/sdk'];
+const onDemand = [
+  'gpt-tokenizer/encoding/o200k_base',
+  'gpt-tokenizer/encoding/cl100k_base',
+  'openai',
+  '@anthropic-ai/sdk',
+  '@simplewebauthn/server',
+];
 /** Where Node looks for the blob; postject puts it there. */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 

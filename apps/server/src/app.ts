@@ -115,6 +115,13 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     });
     const plans = createPlans({ db, clock, audit: audit.entry });
     const tokens = createTokens({ db, clock, audit: audit.entry });
+    const { warn } = log;
+    const mail = createMail({
+      ...{ db, clock, keyring, mailer, warn },
+      publicUrl: config.publicUrl,
+      notice: notices.entry,
+      countSeal: vault.countSeal,
+    });
     const auth = createAuth({
       db,
       clock,
@@ -124,6 +131,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       local: config.localAccounts,
       trustedProxies: config.trustProxy,
       rateLimit: config.signInLimits,
+      ...{ keyring, mail, countSeal: vault.countSeal },
+      audit: audit.entry,
       notice: notices.entry,
       onError: (error) => log.error({}, error.message, error.cause),
     });
@@ -131,13 +140,6 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const prices = createPriceBook({ db, clock, audit: audit.entry });
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
-    const { warn } = log;
-    const mail = createMail({
-      ...{ db, clock, keyring, mailer, warn },
-      publicUrl: config.publicUrl,
-      notice: notices.entry,
-      countSeal: vault.countSeal,
-    });
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
       ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices },
@@ -295,7 +297,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
       await planEndings.run();
-      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces]) while (!draining && (await some()) > 0);
+      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
+        while (!draining && (await some()) > 0);
     }),
   );
 
@@ -351,7 +354,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       tidying.stop();
       await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([ticking, post.idle(), tidying.idle()]);
+      await Promise.all([auth.links.idle(), ticking, post.idle(), tidying.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();

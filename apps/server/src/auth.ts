@@ -3,24 +3,29 @@
  * tables; what it offers beyond auth/routes.ts is out of reach, and it is told everything that it would else take from the
  * environment (whether a test runs, where it is reached, its secret), because some of its checks depend on that.
  */
-import { randomUUID } from 'node:crypto';
+import { hkdfSync, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { AppError, Email, Password, toAppError } from '@synthstack/core';
-import { bumpGeneration, type Db, prepareFind, type Statement, statement } from '@synthstack/core/db';
+import { bumpGeneration, type Db, must, prepareFind, type Statement, statement } from '@synthstack/core/db';
+import type { Keyring } from '@synthstack/core/keyring';
 import type { Secret } from '@synthstack/core/secret';
 import { drizzleAdapter } from 'better-auth/adapters/drizzle';
 import { APIError, createAuthEndpoint } from 'better-auth/api';
 import { setSessionCookie } from 'better-auth/cookies';
-import { hashPassword, symmetricDecrypt, symmetricEncrypt } from 'better-auth/crypto';
+import { hashPassword, symmetricDecrypt, symmetricEncrypt, verifyPassword } from 'better-auth/crypto';
 import { betterAuth } from 'better-auth/minimal';
 import { and, eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { createAddressOf } from './auth/address.ts';
-import { createAttempts, createGate } from './auth/attempts.ts';
+import type { AuditEntry } from './audit.ts';
+import { createAddressOf, neighbourhood } from './auth/address.ts';
+import { createAttempts, createGate, hasty } from './auth/attempts.ts';
 import { createExternal } from './auth/external.ts';
+import { createFactors } from './auth/factors.ts';
 import { createJwts } from './auth/jwt.ts';
+import { accountNews, createLinks } from './auth/links.ts';
+import { createPasskeys } from './auth/passkeys.ts';
 import { createPlaces } from './auth/places.ts';
-import { type AuthRoute, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
+import { type AuthRoute, type ChangePassword, type PasskeySignIn, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
 import { createSessions } from './auth/sessions.ts';
 import {
   addressHeader,
@@ -32,8 +37,11 @@ import {
   sendJson,
   sendProblem,
   toLibrary,
+  unconfirmedCode,
   wrongCredentials,
+  wrongCurrentPassword,
 } from './auth/wire.ts';
+import type { Mail } from './mail.ts';
 import type { NoticeEntry } from './notices.ts';
 import { type Clock, systemClock } from './ports/clock.ts';
 
@@ -45,16 +53,22 @@ export interface AuthParts {
   /** Where browsers reach this server; `iss` and `aud` of access tokens, the only trusted origin, and https decides about Secure cookies. */
   publicUrl: string;
   secret: Secret;
-  /** A list of domains admits addresses at exactly these. Nobody proves yet that an address is theirs. */
+  /** Seals the secrets of second factors. */
+  keyring: Keyring;
+  countSeal(): Promise<Statement[]>;
+  /** Sends links to new passwords, and to prove an address. */
+  mail?: Pick<Mail, 'available' | 'secretEntry'>;
+  audit?: (entry: AuditEntry) => Statement;
+  /** A list of domains admits addresses at exactly these; where e-mail is sent, whoever signs up proves the address before signing in. */
   signUp: 'closed' | 'open' | readonly string[];
-  /** False: only administrators sign in with a password; everyone else elsewhere. */
+  /** False: only administrators sign in with a password or a passkey; everyone else elsewhere. */
   local?: boolean;
   clock?: Clock;
   trustedProxies?: readonly string[];
   /** False only where tests sign in faster than people do. */
   rateLimit?: boolean;
   onUserCreated?: (userId: string) => void | Promise<void>;
-  /** Tells people of sign-ins from where they never came; without it nobody is told. */
+  /** Tells people of what happens to their account, and of sign-ins from where they never came; without it nobody is told. */
   notice?: (entry: NoticeEntry) => Statement;
   /** Hears of what went wrong on our side; the caller only gets a sentence. */
   onError?: (error: AppError) => void;
@@ -76,7 +90,7 @@ export interface SessionRef {
 /** What else must be written in the same breath as a new user. */
 interface Alongside {
   before?: readonly Statement[];
-  after?: (userId: string) => readonly Statement[];
+  after?: (userId: string) => readonly Statement[] | Promise<readonly Statement[]>;
 }
 
 export type Auth = ReturnType<typeof createAuth>;
@@ -87,10 +101,11 @@ export function createAuth(parts: AuthParts) {
   const { user, session, account } = db.tables;
   const publicUrl = parts.publicUrl.replace(/\/+$/, '');
   const { origin } = new URL(publicUrl);
-  const library = createLibrary({ db, origin, secret: parts.secret, rateLimit, refuse: refuseDisabled, opened });
+  const library = createLibrary({ db, origin, secret: parts.secret, rateLimit, refuse: refuseSession, opened });
   const places = notice && createPlaces({ db, clock, notice });
   const addressOf = createAddressOf(trustedProxies);
   const attempts = rateLimit ? createAttempts(clock) : { take: () => undefined, forgive: () => undefined };
+  const bursts = rateLimit ? createAttempts(clock, hasty) : attempts;
   const gate = createGate(2, 64);
   const key = parts.secret.expose();
   const jwts = createJwts({
@@ -99,6 +114,21 @@ export function createAuth(parts: AuthParts) {
     open: (data) => symmetricDecrypt({ key, data }),
   });
   const sessions = createSessions({ db, clock });
+  const audit = (entry: AuditEntry) => (parts.audit ? [parts.audit(entry)] : []);
+  const tell = (entry: NoticeEntry) => (notice ? [notice(entry)] : []);
+  const said = { audit, notice: tell };
+  const derived = (label: string) => Buffer.from(hkdfSync('sha256', key, '', `byok/v1/${label}`, 32));
+  const links = createLinks({
+    ...{ db, clock, publicUrl, mail: parts.mail, ...said },
+    hashPassword: (password) => hashOf(password),
+    onError: (error) => onError?.(toAppError(error)),
+  });
+  const { keyring, countSeal } = parts;
+  const issuer = new URL(publicUrl).host;
+  const factors = createFactors({ db, clock, keyring, countSeal, issuer, codeKey: derived('backup-code'), ...said });
+  const passkeys = createPasskeys({ db, clock, origin, challengeKey: derived('passkey-challenge'), ...said });
+  /** Whoever signs up at one of the operator's domains proves that the address is theirs. */
+  const provesAddress = typeof signUp !== 'string' && links.available;
   const liveSession = sessions.live;
 
   /** @returns whose page this is, by its cookie */
@@ -129,8 +159,58 @@ export function createAuth(parts: AuthParts) {
       .catch((error: unknown) => onError?.(toAppError(error)));
   }
 
-  async function refuseDisabled(userId: string): Promise<void> {
+  async function refuseSession(userId: string): Promise<void> {
     if ((await person(userId))?.disabled !== false) throw new APIError('FORBIDDEN', { code: disabledCode });
+    if (!(await links.mustConfirm(userId))) return;
+    await links.sendConfirmation(userId);
+    throw new APIError('FORBIDDEN', { code: unconfirmedCode });
+  }
+
+  /** @returns the hash of a user's password; undefined: there is none */
+  async function passwordHash(userId: string): Promise<string | undefined> {
+    const [row] = await db.orm
+      .select({ password: account.password })
+      .from(account)
+      .where(and(eq(account.userId, userId), eq(account.providerId, 'credential')));
+    return row?.password ?? undefined;
+  }
+
+  async function isPassword(userId: string, password: string): Promise<boolean> {
+    const hash = await passwordHash(userId);
+    return hash !== undefined && verifyPassword({ hash, password });
+  }
+
+  /**
+   * A person who is signed in shows that it is still they.
+   * @throws AppError `invalid_input`: wrong; `limit_reached`
+   */
+  async function demandPassword(userId: string, password: string, ip: string): Promise<void> {
+    const who = `user ${userId}`;
+    attempts.take(who, ip);
+    notInHaste('password', ip);
+    if (!(await gate(() => isPassword(userId, password)))) throw wrongPassword();
+    attempts.forgive(who, ip);
+  }
+
+  /** @throws AppError `limit_reached`: three of this kind from this address within ten seconds, right or wrong */
+  function notInHaste(kind: string, ip: string): void {
+    bursts.take(kind, `${kind} ${neighbourhood(ip)}`);
+  }
+
+  /**
+   * Before a password opens anything: whoever has a second factor gives both. Nobody learns of it without the password.
+   * @throws AppError `unauthenticated`, `second_factor_required`, `limit_reached`
+   */
+  async function passSecondFactor(email: string, password: string, code: string | undefined): Promise<void> {
+    const { twoFactor } = db.tables;
+    const [row] = await db.orm
+      .select({ userId: user.id })
+      .from(user)
+      .innerJoin(twoFactor, eq(twoFactor.userId, user.id))
+      .where(and(eq(user.email, email.toLowerCase()), factors.isOn()));
+    if (!row) return;
+    if (!(await isPassword(row.userId, password))) throw wrongCredentials();
+    await factors.pass(row.userId, code);
   }
 
   async function hashOf(password: NewUser['password']): Promise<string> {
@@ -155,7 +235,7 @@ export function createAuth(parts: AuthParts) {
         ...before,
         statement(db.orm.insert(user).values({ id: userId, email, name, role: input.role, ...times })),
         statement(db.orm.insert(account).values(credential)),
-        ...after(userId),
+        ...(await after(userId)),
         statement(bumpGeneration(db.orm, db.tables)),
       ]);
     } catch (error) {
@@ -182,36 +262,48 @@ export function createAuth(parts: AuthParts) {
   /**
    * Checks a password and opens a session, as the page does, but without a cookie.
    * @throws AppError `unauthenticated`, with one sentence for an unknown user and a wrong password; `forbidden`: right, but disabled;
-   *   `limit_reached`, `busy`
+   *   `second_factor_required`, `limit_reached`, `busy`
    */
-  async function signIn(email: string, password: string, from: { ip?: string; userAgent?: string } = {}): Promise<SessionRef> {
-    const { ip = '', userAgent = '' } = from;
+  async function signIn(
+    email: string,
+    password: string,
+    from: { ip?: string; userAgent?: string; code?: string | undefined } = {},
+  ): Promise<SessionRef> {
+    const { ip = '', userAgent = '', code } = from;
     attempts.take(email, ip);
     const headers = new Headers({ [addressHeader]: ip, 'user-agent': userAgent.slice(0, 512) });
-    const opened = await gate(() => library.api.signInEmail({ body: { email, password }, headers })).catch(rethrow);
+    const opened = await gate(async () => {
+      await passSecondFactor(email, password, code);
+      return library.api.signInEmail({ body: { email, password }, headers });
+    }).catch(rethrow);
     attempts.forgive(email, ip);
-    await refuseLocal(opened);
+    await refuseLocal(opened.user.id, opened.token);
     const [row] = await db.orm.select({ id: session.id }).from(session).where(eq(session.token, opened.token));
     if (!row) throw wrongCredentials();
     return { userId: opened.user.id, sessionId: row.id };
   }
 
-  /** Who has the right password is told where to go; anybody else learns no more than elsewhere. */
-  async function refuseLocal({ token, user: { id } }: { token: string; user: { id: string } }): Promise<void> {
-    if (local || (await person(id))?.isAdmin) return;
-    await db.orm.delete(session).where(eq(session.token, token));
+  /** Who has the right password or passkey is told where to go; anybody else learns no more than elsewhere. @param token  of the session to end */
+  async function refuseLocal(userId: string, token?: string): Promise<void> {
+    if (local || (await person(userId))?.isAdmin) return;
+    if (token !== undefined) await db.orm.delete(session).where(eq(session.token, token));
     throw new AppError('forbidden', 'Passwords are for administrators only here. Sign in with your organisation.');
   }
 
-  /** A session for somebody who has proven elsewhere who they are. @returns the cookies. @throws AppError `forbidden`: disabled */
-  async function openSession(userId: string, { ip, userAgent }: { ip: string; userAgent: string }): Promise<string[]> {
+  /**
+   * A session for somebody who has shown who they are, with its cookie. A new sign-in owes nothing to the session before it.
+   * @throws AppError `forbidden`: disabled
+   */
+  async function openSession(userId: string, { ip, userAgent }: { ip: string; userAgent: string }): Promise<Response> {
     const headers = new Headers({ [addressHeader]: ip, 'user-agent': userAgent.slice(0, 512) });
     const opened = await library.api.openSession({ body: { userId }, headers, asResponse: true }).catch(rethrow);
-    if (opened.ok) return opened.headers.getSetCookie();
+    if (opened.ok) return opened;
     throw refusal(opened.status, ((await opened.json()) as { code?: string }).code);
   }
+  const comingFrom = (req: IncomingMessage) => ({ ip: addressOf(req), userAgent: req.headers['user-agent'] ?? '' });
 
-  async function selfSignUp(req: IncomingMessage, body: z.infer<typeof SignUp>): Promise<Response> {
+  /** @returns null: the account is there, and its owner has to confirm the address first */
+  async function selfSignUp(req: IncomingMessage, body: z.infer<typeof SignUp>): Promise<Response | null> {
     const { email, password } = body;
     const domain = email.slice(email.lastIndexOf('@') + 1);
     if (typeof signUp !== 'string' && !signUp.includes(domain))
@@ -220,22 +312,64 @@ export function createAuth(parts: AuthParts) {
     if ((await db.orm.select({ id: user.id }).from(user).where(eq(user.role, 'admin')).limit(1)).length === 0)
       throw new AppError('forbidden', 'This server is not set up yet: open the link that its console prints.');
     attempts.take(email, addressOf(req));
-    await createUser({ ...body, role: 'user' });
+    await createUser({ ...body, role: 'user' }, { after: (userId) => (provesAddress ? links.confirmation(userId) : []) });
+    if (provesAddress) return null;
     const { headers } = toLibrary(req, { url: origin, address: addressOf(req), body: {}, withCookies: false });
     return gate(() => library.api.signInEmail({ body: { email, password }, headers, asResponse: true }));
   }
 
-  async function toTheLibrary(req: IncomingMessage, route: AuthRoute, body: unknown, current: SessionRef | null): Promise<Response> {
-    const run = () =>
-      library.handler(toLibrary(req, { url: origin + route.path, address: addressOf(req), body, withCookies: current !== null }));
-    if (!route.hashes) return run();
-    // One count for each account, whoever it is that tries to find its password out.
-    const tried = current ? `user ${current.userId}` : (body as z.infer<typeof SignIn>).email;
-    attempts.take(tried, addressOf(req));
-    const answer = await gate(run);
-    if (answer.ok) attempts.forgive(tried, addressOf(req));
-    if (answer.ok && !current) await refuseLocal((await answer.clone().json()) as { token: string; user: { id: string } });
+  /** What costs a hash: few at a time, and so many for each account, whoever it is that tries to find its password out. */
+  async function guarded(kind: string, tried: string, address: string, act: () => Promise<Response>): Promise<Response> {
+    attempts.take(tried, address);
+    // Ours for everyone: the library would see only those without a second factor, and so tell who has one.
+    notInHaste(kind, address);
+    const answer = await gate(act);
+    if (answer.ok) attempts.forgive(tried, address);
     return answer;
+  }
+
+  function toTheLibrary(req: IncomingMessage, route: AuthRoute, body: unknown, current: SessionRef | null): Promise<Response> {
+    return library.handler(toLibrary(req, { url: origin + route.path, address: addressOf(req), body, withCookies: current !== null }));
+  }
+
+  async function pageSignIn(req: IncomingMessage, route: AuthRoute, { code, ...body }: z.infer<typeof SignIn>): Promise<Response> {
+    return guarded('sign-in', body.email, addressOf(req), async () => {
+      await passSecondFactor(body.email, body.password, code);
+      const signedIn = await toTheLibrary(req, route, body, null);
+      if (!signedIn.ok) return signedIn;
+      const { user: who, token } = (await signedIn.clone().json()) as { user: { id: string }; token: string };
+      await refuseLocal(who.id, token);
+      return signedIn;
+    });
+  }
+
+  /** The library would not write the audit row along with the password. All sessions end; the one that asks goes on as a new one. */
+  async function changePassword(req: IncomingMessage, current: SessionRef, body: z.infer<typeof ChangePassword>): Promise<Response> {
+    const { userId } = current;
+    return guarded('password', `user ${userId}`, addressOf(req), async () => {
+      const before = await passwordHash(userId);
+      if (before === undefined || !(await verifyPassword({ hash: before, password: body.currentPassword }))) throw wrongCurrentPassword();
+      const [password, now] = [await hashPassword(body.newPassword), new Date(clock.now())];
+      // Of two changes at once, the second one's current password is no longer that.
+      const isBefore = and(eq(account.userId, userId), eq(account.providerId, 'credential'), eq(account.password, before));
+      await db.commit([
+        must(statement(db.orm.update(account).set({ password, updatedAt: now }).where(isBefore))),
+        statement(db.orm.delete(session).where(eq(session.userId, userId))),
+        ...audit({ actor: userId, subject: userId, action: 'account.password_changed' }),
+        ...tell(accountNews(userId, 'password_changed', now)),
+        statement(bumpGeneration(db.orm, db.tables)),
+      ]);
+      return openSession(userId, comingFrom(req));
+    });
+  }
+
+  async function passkeySignIn(req: IncomingMessage, { response }: z.infer<typeof PasskeySignIn>): Promise<Response> {
+    // Nothing to guess, but each costs a look-up and a signature.
+    attempts.take(`passkey ${response.id}`, addressOf(req));
+    const userId = await passkeys.signIn(response);
+    await refuseLocal(userId);
+    attempts.forgive(`passkey ${response.id}`, addressOf(req));
+    return openSession(userId, comingFrom(req));
   }
 
   async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -246,15 +380,33 @@ export function createAuth(parts: AuthParts) {
     const current = await sessionOf(req.headers);
     if (route.access === 'signed_in' && !current) throw new AppError('unauthenticated', 'Sign in first.');
     const body = route.body && (await readBody(req, route.body));
-    if (route.when === 'sign_up') return fromLibrary(res, await selfSignUp(req, body as z.infer<typeof SignUp>));
+    if (route.when === 'sign_up') {
+      const signedIn = await selfSignUp(req, body as z.infer<typeof SignUp>);
+      return signedIn ? fromLibrary(res, signedIn) : sendJson(res, JSON.stringify({ confirm: true }));
+    }
+    if (route.path === '/api/auth/sign-in/email') return fromLibrary(res, await pageSignIn(req, route, body as z.infer<typeof SignIn>));
+    if (route.path === '/api/auth/passkey/options') return sendJson(res, JSON.stringify(passkeys.signInOptions()));
+    if (route.path === '/api/auth/passkey/sign-in')
+      return fromLibrary(res, await passkeySignIn(req, body as z.infer<typeof PasskeySignIn>));
     if (route.path === '/api/auth/change-password' && current) {
       const ended = await sessions.countOthers(current);
-      return fromLibrary(res, await toTheLibrary(req, route, body, current), { ended });
+      return fromLibrary(res, await changePassword(req, current, body as z.infer<typeof ChangePassword>), { ended });
     }
     // The library would say that this succeeded even where the database could not be written.
     if (route.path === '/api/auth/sign-out' && current) await db.orm.delete(session).where(eq(session.id, current.sessionId));
-    // A new sign-in owes nothing to the session before it.
-    return fromLibrary(res, await toTheLibrary(req, route, body, route.path === '/api/auth/sign-in/email' ? null : current));
+    return fromLibrary(res, await toTheLibrary(req, route, body, current));
+  }
+
+  /** For the operator, for whoever has lost app, codes and passkeys: the password alone signs in again, and all sessions end. */
+  async function resetFactors(userId: string, actor: string): Promise<void> {
+    await db.commit([
+      ...factors.resetWrites(userId),
+      ...passkeys.resetWrites(userId),
+      statement(db.orm.delete(session).where(eq(session.userId, userId))),
+      ...audit({ actor, subject: userId, action: 'factor.reset' }),
+      ...tell(accountNews(userId, 'factors_reset', new Date(clock.now()))),
+      statement(bumpGeneration(db.orm, db.tables)),
+    ]);
   }
 
   return {
@@ -262,10 +414,23 @@ export function createAuth(parts: AuthParts) {
     seal: (data: string) => symmetricEncrypt({ key, data }),
     open: (data: string) => symmetricDecrypt({ key, data }),
     openSession,
+    external: createExternal({ db, clock }),
     ...{ sessions, liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
+    ...{ links, factors, passkeys, demandPassword, resetFactors },
+    /** The same answer for every address. @throws AppError `limit_reached`; `forbidden`: this server sends no e-mail */
+    askReset(email: string, ip: string): void {
+      if (!links.available) throw noMail();
+      attempts.take(`reset ${email}`, ip);
+      links.askReset(email);
+    },
+    /** @throws AppError `forbidden`: the link does not work (any more); `invalid_input`, `limit_reached` */
+    async useLink(ip: string, act: () => Promise<void>): Promise<void> {
+      attempts.take(`link ${ip}`, ip);
+      await act();
+      attempts.forgive(`link ${ip}`, ip);
+    },
     /** Forgets from where nobody has signed in for long. @returns how many people had such a place */
     forgetOldPlaces: async (): Promise<number> => places?.forgetOld() ?? 0,
-    external: createExternal({ db, clock }),
     issueJwt: jwts.issue,
     verifyJwt: jwts.verify,
     /** Answers every request to /api/auth/*; never rejects. */
@@ -313,7 +478,6 @@ function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: Librar
       provider: db.dialect === 'sqlite' ? 'sqlite' : 'pg',
       schema: { user, session, account, verification },
     }),
-    plugins: [external],
     // Accounts are made by `createUser`, in one write with all that belongs to them.
     emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 128 },
     user: {
@@ -327,7 +491,7 @@ function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: Librar
     // Nothing in our list needs a session younger than a day. When each was last seen is known to the hour.
     session: { expiresIn: 7 * 86_400, updateAge: 3_600, freshAge: 0 },
     databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId), after: opened } } },
-    rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false } },
+    rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false, '/sign-in/email': false } },
     advanced: {
       cookiePrefix: 'byok',
       useSecureCookies: origin.startsWith('https://'),
@@ -339,14 +503,15 @@ function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: Librar
     },
     telemetry: { enabled: false },
     logger: { disabled: true },
+    plugins: [openSessionPlugin],
     // Else it prints what it did not expect to the console, the parameters of SQL statements included.
     onAPIError: { throw: true },
   });
 }
 
 /** Opens a session without a password. It has no address: only this file can call it. */
-const external = {
-  id: 'external',
+const openSessionPlugin = {
+  id: 'open-session',
   endpoints: {
     openSession: createAuthEndpoint.serverOnly({ method: 'POST', body: z.object({ userId: z.string() }) }, async (ctx) => {
       const { internalAdapter } = ctx.context;
@@ -354,7 +519,7 @@ const external = {
       const session = user && (await internalAdapter.createSession(user.id));
       if (!session) throw new APIError('UNAUTHORIZED');
       await setSessionCookie(ctx, { session, user });
-      return ctx.json({});
+      return ctx.json({ user: { id: user.id } });
     }),
   },
 } as const;
@@ -378,3 +543,7 @@ function parse<T>(schema: z.ZodType<T>, input: unknown): T {
   if (!parsed.success) throw invalidInput(parsed.error);
   return parsed.data;
 }
+
+const wrongPassword = () => new AppError('invalid_input', 'The password is wrong.', { errors: { password: ['The password is wrong.'] } });
+const noMail = () =>
+  new AppError('forbidden', 'This server sends no e-mail. Ask an administrator of this server for a link to a new password.');

@@ -70,7 +70,7 @@ interface Line {
   query?: string;
   headers?: Record<string, string>;
   /** What its id is of: tried with one's own, another user's and a random one. */
-  id?: 'key' | 'token' | 'session' | 'conversation' | 'answer' | 'notice' | "administrators' notice";
+  id?: 'key' | 'token' | 'session' | 'conversation' | 'answer' | 'notice' | 'passkey' | "administrators' notice";
   /** Asks a provider about a key, which is limited by the minute. */
   checks?: true;
 }
@@ -138,6 +138,17 @@ const table: Readonly<Record<string, Line>> = {
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
   'trpc accounts.setUp': { who: 'anyone', ok: 409, json: { ...credentials, token: 'x', name: 'Eve' } },
   'trpc accounts.token': { who: 'anyone', ok: 400, json: {} },
+  'trpc accounts.askReset': { who: 'anyone', ok: 400, json: {} },
+  'trpc accounts.resetPassword': { who: 'anyone', ok: 400, json: {} },
+  'trpc accounts.confirmEmail': { who: 'anyone', ok: 400, json: {} },
+  'trpc accounts.security': { who: 'person', ok: 200 },
+  'trpc accounts.beginFactor': { who: 'person', ok: 400, json: {} },
+  'trpc accounts.confirmFactor': { who: 'person', ok: 409, json: { code: '123456' } },
+  'trpc accounts.renewBackupCodes': { who: 'person', ok: 400, json: {} },
+  'trpc accounts.disableFactor': { who: 'person', ok: 400, json: {} },
+  'trpc accounts.passkeyOptions': { who: 'person', ok: 400, json: {} },
+  'trpc accounts.addPasskey': { who: 'person', ok: 400, json: {} },
+  'trpc accounts.removePasskey': { who: 'person', ok: 200, json: {}, id: 'passkey' },
   'trpc accounts.me': { who: 'user', ok: 200 },
   'trpc accounts.update': { who: 'person', ok: 200, json: { name: 'Ada' } },
   'trpc accounts.sessions': { who: 'person', ok: 200 },
@@ -210,6 +221,8 @@ const table: Readonly<Record<string, Line>> = {
   'GET /api/v1/api-keys/usage.csv': { who: 'user', ok: 200, query: range },
 
   'POST /api/auth/sign-in/email': { who: 'anyone', ok: 400, json: {} },
+  'POST /api/auth/passkey/options': { who: 'anyone', ok: 200, json: {} },
+  'POST /api/auth/passkey/sign-in': { who: 'anyone', ok: 400, json: {} },
   'POST /api/auth/sign-up/email': { who: 'none', ok: 404, json: { ...credentials, name: 'Eve' } },
   'POST /api/auth/sign-out': { who: 'anyone', ok: 200, json: {} },
   'GET /api/auth/get-session': { who: 'anyone', ok: 200 },
@@ -388,6 +401,21 @@ async function stage() {
       await db.commit([app.app.notices.entry({ userId: owner, kind: 'key_invalid', dedupe: randomUUID(), data: {} })]);
       return (await app.app.notices.list(owner))[0]?.id ?? '';
     }
+    if (kind === 'passkey') {
+      const [id, at] = [randomUUID(), new Date(app.clock.now())];
+      const row = {
+        id,
+        userId: who.id,
+        name: 'phone',
+        credentialId: id,
+        publicKey: Buffer.alloc(1),
+        counter: 0,
+        transports: [],
+        createdAt: at,
+      };
+      await db.orm.insert(db.tables.passkey).values(row);
+      return id;
+    }
     if (kind === 'token') return (await tokens.create(who.id, { name: 'one more', scopes: ['gateway'] })).token.id;
     return (await newSession(who.id)).sessionId;
   }
@@ -417,7 +445,7 @@ test('each route lets in whom its line says, and refuses the others before it lo
     }
   }
   // Hundreds of requests, one after the other.
-}, 120_000);
+}, 240_000);
 
 test("someone else's id answers exactly as a random one, and nothing happens to it", async () => {
   await using stand = await stage();
@@ -427,6 +455,7 @@ test("someone else's id answers exactly as a random one, and nothing happens to 
     tokens: (await app.app.tokens.list(people.other.id)).map(({ id }) => id),
     conversations: (await app.app.conversations.list(people.other.id, {})).conversations.map(({ id }) => id),
     notices: await app.app.notices.list(people.other.id),
+    passkeys: await app.app.auth.passkeys.list(people.other.id),
     sessions: (
       await app.app.db.orm
         .select({ id: app.app.db.tables.session.id })

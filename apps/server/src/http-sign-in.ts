@@ -51,7 +51,8 @@ export function createSignIn(app: App, { addressOf, note }: SignInParts) {
       await orBack(res, async () => {
         const { userId, back } = await oidc.finish(search, cookieOf(req));
         const from = { ip: addressOf(req), userAgent: req.headers['user-agent'] ?? '' };
-        res.setHeader('set-cookie', [setCookie('', 0), ...(await app.auth.openSession(userId, from))]);
+        const session = await app.auth.openSession(userId, from);
+        res.setHeader('set-cookie', [setCookie('', 0), ...session.headers.getSetCookie()]);
         go(res, back);
       });
     },

@@ -4,6 +4,17 @@ import { keysPath, type MailTexts, noticesPath, planPath, profilePath } from './
 const toKeys = { label: 'Zu deinen Schlüsseln', path: keysPath };
 const toNotices = { label: 'Zur Mitteilung', path: noticesPath };
 
+const accountEvents: Readonly<Record<string, string>> = {
+  password_changed: 'Dein Passwort wurde geändert',
+  password_reset: 'Dein Passwort wurde über einen Link ersetzt',
+  factor_enabled: 'Die Zwei-Faktor-Anmeldung wurde eingeschaltet',
+  factor_disabled: 'Die Zwei-Faktor-Anmeldung wurde ausgeschaltet',
+  factors_reset: 'Der Betreiber des Servers hat deinen zweiten Faktor und deine Passkeys entfernt',
+  code_used: 'Einer deiner Ersatzcodes wurde zum Anmelden verwendet',
+  passkey_added: 'Deinem Konto wurde ein Passkey hinzugefügt',
+  passkey_removed: 'Aus deinem Konto wurde ein Passkey entfernt',
+};
+
 export const mailTexts: MailTexts = {
   language: 'de',
   greeting: 'Hallo,',
@@ -78,6 +89,14 @@ export const mailTexts: MailTexts = {
         'Wenn du das warst, ist alles gut. Wenn nicht, beende die Sitzung und ändere sofort dein Passwort.',
       ],
       action: { label: 'Zu deinen Sitzungen', path: profilePath },
+    }),
+    'notice.account_security': ({ event = '', at }, say) => ({
+      subject: accountEvents[event] ?? 'Dein Konto wurde geändert',
+      paragraphs: [
+        `${accountEvents[event] ?? 'Dein Konto wurde geändert'}, auf ${say.server}, am ${say.dateTime(at)}.`,
+        'Wenn du das warst, ist alles in Ordnung. Wenn nicht, wähle sofort ein neues Passwort und bitte die Administration um Hilfe.',
+      ],
+      action: { label: 'Dein Konto ansehen', path: profilePath },
     }),
     'notice.platform_key_failed': ({ provider, keyHint }, say) => ({
       subject: `Der ${say.provider(provider)}-Schlüssel der Plattform funktioniert nicht`,

@@ -4,6 +4,17 @@ import { keysPath, type MailTexts, noticesPath, planPath, profilePath } from './
 const toKeys = { label: 'Look after your keys', path: keysPath };
 const toNotices = { label: 'See the notice', path: noticesPath };
 
+const accountEvents: Readonly<Record<string, string>> = {
+  password_changed: 'Your password was changed',
+  password_reset: 'Your password was replaced with a link',
+  factor_enabled: 'Two-factor authentication was switched on',
+  factor_disabled: 'Two-factor authentication was switched off',
+  factors_reset: 'The operator of the server took away your second factor and your passkeys',
+  code_used: 'One of your backup codes was used to sign in',
+  passkey_added: 'A passkey was added to your account',
+  passkey_removed: 'A passkey was removed from your account',
+};
+
 export const mailTexts: MailTexts = {
   language: 'en',
   greeting: 'Hello,',
@@ -76,6 +87,14 @@ export const mailTexts: MailTexts = {
         'If that was you, all is well. If not, end the session and change your password at once.',
       ],
       action: { label: 'Look at your sessions', path: profilePath },
+    }),
+    'notice.account_security': ({ event = '', at }, say) => ({
+      subject: accountEvents[event] ?? 'Your account was changed',
+      paragraphs: [
+        `${accountEvents[event] ?? 'Your account was changed'} at ${say.server} on ${say.dateTime(at)}.`,
+        'If that was you, all is well. If not, choose a new password at once, and ask whoever runs the server for help.',
+      ],
+      action: { label: 'Look at your account', path: profilePath },
     }),
     'notice.platform_key_failed': ({ provider, keyHint }, say) => ({
       subject: `The platform's ${say.provider(provider)} key does not work`,

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { AppError } from '@synthstack/core';
 import type { Db } from '@synthstack/core/db';
+import { createKeyring } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { type AuthParts, createAuth, hashPassword } from '../src/auth.ts';
 import { type ManualClock, manualClock } from './clock.ts';
@@ -33,6 +34,8 @@ export async function authStage(db: Db, options: Partial<AuthParts> & { clock?: 
     db,
     publicUrl,
     secret: new Secret(authSecret),
+    keyring: createKeyring({ current: '7d1f0c93ab5e42866df9b0a1c7e83524f6a90bd2e1583c47690fadb3c5e81726' }),
+    countSeal: async () => [],
     signUp: 'closed',
     rateLimit: false,
     onError,

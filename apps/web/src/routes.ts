@@ -30,6 +30,17 @@ const routes: RouteRecordRaw[] = [
   { path: '/setup', component: () => import('./pages/SetUpPage.vue'), meta: { title: 'account.setUp.shortTitle', for: 'anyone' } },
   { path: signInPath, component: () => import('./pages/SignInPage.vue'), meta: { title: 'account.signIn.title', for: 'guest' } },
   { path: '/sign-up', component: () => import('./pages/SignUpPage.vue'), meta: { title: 'account.signUp.title', for: 'guest' } },
+  {
+    path: '/forgot-password',
+    component: () => import('./pages/ForgotPasswordPage.vue'),
+    meta: { title: 'account.forgot.title', for: 'anyone' },
+  },
+  {
+    path: '/reset-password',
+    component: () => import('./pages/ResetPasswordPage.vue'),
+    meta: { title: 'account.reset.title', for: 'anyone' },
+  },
+  { path: '/verify-email', component: () => import('./pages/VerifyEmailPage.vue'), meta: { title: 'account.verify.title', for: 'anyone' } },
   { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'common.nav.keys', for: 'user', frame: 'settings' } },
   {
     path: '/settings/api-keys/usage',

@@ -5,6 +5,7 @@ import { ref, shallowRef } from 'vue';
 import { api } from './api.ts';
 import { setTimeZone, t } from './i18n/i18n.ts';
 import { tellOtherTabs } from './other-tabs.ts';
+import { passkeyAnswer } from './passkeys.ts';
 import { usePreferences } from './preferences.ts';
 import { unreachable } from './problem.ts';
 
@@ -33,14 +34,24 @@ export const useSession = defineStore('session', () => {
     setTimeZone(who?.timezone ?? null);
   }
 
-  async function signIn(email: string, password: string): Promise<void> {
-    await auth('sign-in/email', { email, password });
+  /** @param code  of the second factor. Without one that it asks for, this rejects with `second_factor_required`. */
+  async function signIn(email: string, password: string, code?: string): Promise<void> {
+    await auth('sign-in/email', { email, password, ...(code && { code }) });
     await entered();
   }
 
-  async function signUp(name: string, email: string, password: string): Promise<void> {
-    await auth('sign-up/email', { name, email, password });
+  /** Rejects also where the person lets the browser's question go by. */
+  async function signInWithPasskey(): Promise<void> {
+    const response = await passkeyAnswer(await auth('passkey/options', {}));
+    await auth('passkey/sign-in', { response });
     await entered();
+  }
+
+  /** @returns false: the account is made, and its owner must confirm the address before signing in */
+  async function signUp(name: string, email: string, password: string): Promise<boolean> {
+    if ((await auth('sign-up/email', { name, email, password })).confirm === true) return false;
+    await entered();
+    return true;
   }
 
   async function entered(): Promise<void> {
@@ -73,7 +84,7 @@ export const useSession = defineStore('session', () => {
     ended.value = true;
   }
 
-  return { me, instance, loaded, ended, keyLost, load, become, signIn, signUp, signOut, changePassword, end };
+  return { me, instance, loaded, ended, keyLost, load, become, signIn, signInWithPasskey, signUp, signOut, changePassword, end };
 });
 
 /** Asked of better-auth first, which says "nobody" without an error; `accounts.me` is for those who are somebody. */
@@ -85,7 +96,7 @@ async function whoAmI(): Promise<Me | null> {
 }
 
 /** better-auth's routes under /api/auth, as plain JSON; the server turns their refusals into problems of ours (RFC 9457). */
-async function auth(route: string, body: Record<string, string>): Promise<Record<string, unknown>> {
+async function auth(route: string, body: Record<string, unknown>): Promise<Record<string, unknown>> {
   const answer = await fetch(`/api/auth/${route}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

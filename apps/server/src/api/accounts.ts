@@ -1,14 +1,26 @@
 import {
   AccessToken,
+  AddPasskey,
+  AskReset,
+  BackupCodes,
+  ConfirmEmail,
   Credentials,
   EndedSessions,
   Instance,
   Me,
+  NewFactor,
+  PasskeyOptions,
+  PasskeyRef,
   PlanView,
+  ResetPassword,
+  SecurityView,
   SessionList,
   SessionRef,
   SetUp,
   UpdateMe,
+  WithBoth,
+  WithCode,
+  WithPassword,
 } from '@synthstack/core';
 import { z } from 'zod';
 import { personProcedure, publicProcedure, router, userProcedure } from './trpc.ts';
@@ -18,6 +30,7 @@ export const accounts = router({
     version: ctx.app.config.version,
     needsSetUp: await ctx.app.accounts.needsSetUp(),
     signUp: ctx.app.config.signUp !== 'closed',
+    mail: ctx.app.mail.available,
     demo: ctx.app.config.demo,
     external: ctx.app.oidc !== null,
     passwords: ctx.app.config.localAccounts,
@@ -36,10 +49,82 @@ export const accounts = router({
     .input(Credentials)
     .output(AccessToken)
     .mutation(async ({ ctx, input }) => {
-      const session = await ctx.app.auth.signIn(input.email, input.password, { ip: ctx.address, userAgent: ctx.userAgent });
+      const from = { ip: ctx.address, userAgent: ctx.userAgent, code: input.code };
+      const session = await ctx.app.auth.signIn(input.email, input.password, from);
       const { token, expiresAt } = await ctx.app.auth.issueJwt(session);
       return { token, expiresAt: expiresAt.toISOString() };
     }),
+
+  askReset: publicProcedure
+    .input(AskReset)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.auth.askReset(input.email, ctx.address)),
+
+  resetPassword: publicProcedure
+    .input(ResetPassword)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.auth.useLink(ctx.address, () => ctx.app.auth.links.reset(input.token, input.password))),
+
+  confirmEmail: publicProcedure
+    .input(ConfirmEmail)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.auth.useLink(ctx.address, () => ctx.app.auth.links.confirm(input.token))),
+
+  security: personProcedure.output(SecurityView).query(async ({ ctx }) => {
+    const { userId } = ctx.caller;
+    const factor = await ctx.app.auth.factors.state(userId);
+    return { factor: factor && { ...factor, since: factor.since.toISOString() }, passkeys: await ctx.app.auth.passkeys.list(userId) };
+  }),
+
+  beginFactor: personProcedure
+    .input(WithPassword)
+    .output(NewFactor)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = ctx.caller;
+      await ctx.app.auth.demandPassword(userId, input.password, ctx.address);
+      return ctx.app.auth.factors.begin(userId, (await ctx.app.accounts.me(userId)).email);
+    }),
+
+  confirmFactor: personProcedure
+    .input(WithCode)
+    .output(BackupCodes)
+    .mutation(async ({ ctx, input }) => ({ codes: await ctx.app.auth.factors.confirm(ctx.caller, input.code) })),
+
+  renewBackupCodes: personProcedure
+    .input(WithBoth)
+    .output(BackupCodes)
+    .mutation(async ({ ctx, input }) => {
+      await ctx.app.auth.demandPassword(ctx.caller.userId, input.password, ctx.address);
+      return { codes: await ctx.app.auth.factors.renewCodes(ctx.caller.userId, input.code) };
+    }),
+
+  disableFactor: personProcedure
+    .input(WithBoth)
+    .output(z.void())
+    .mutation(async ({ ctx, input }) => {
+      await ctx.app.auth.demandPassword(ctx.caller.userId, input.password, ctx.address);
+      await ctx.app.auth.factors.disable(ctx.caller.userId, input.code);
+    }),
+
+  passkeyOptions: personProcedure
+    .input(WithPassword)
+    .output(PasskeyOptions)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = ctx.caller;
+      await ctx.app.auth.demandPassword(userId, input.password, ctx.address);
+      const { email, name } = await ctx.app.accounts.me(userId);
+      return { options: { ...(await ctx.app.auth.passkeys.addOptions({ userId, email, name })) } };
+    }),
+
+  addPasskey: personProcedure
+    .input(AddPasskey)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.auth.passkeys.add(ctx.caller.userId, input.name, input.response)),
+
+  removePasskey: personProcedure
+    .input(PasskeyRef)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.auth.passkeys.remove(ctx.caller.userId, input.id)),
 
   me: userProcedure.output(Me).query(({ ctx }) => ctx.app.accounts.me(ctx.caller.userId)),
 

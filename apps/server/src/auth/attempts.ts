@@ -7,15 +7,21 @@ import { AppError } from '@synthstack/core';
 import type { Clock } from '../ports/clock.ts';
 import { neighbourhood } from './address.ts';
 
-const windowMs = 15 * 60_000;
-const perAccount = 20;
-const perAddress = 100;
+export interface AttemptLimits {
+  windowMs: number;
+  perAccount: number;
+  perAddress: number;
+}
+
+const patient: AttemptLimits = { windowMs: 15 * 60_000, perAccount: 20, perAddress: 100 };
+/** Of one kind, from one address: as better-auth has it for sign-ins, but also where something of ours is asked before it. */
+export const hasty: AttemptLimits = { windowMs: 10_000, perAccount: Number.POSITIVE_INFINITY, perAddress: 3 };
 const maxRemembered = 20_000;
 
 export type Attempts = ReturnType<typeof createAttempts>;
 
 /** Attempts count before they are judged, so that many at once cannot all slip through the last free place. */
-export function createAttempts(clock: Clock) {
+export function createAttempts(clock: Clock, { windowMs, perAccount, perAddress }: AttemptLimits = patient) {
   const counts = new Map<string, { count: number; endsAt: number }>();
 
   function refusal(key: string, limit: number): number {

@@ -87,15 +87,19 @@ export function sendProblem(req: IncomingMessage, res: ServerResponse, error: Ap
 export const wrongCredentials = () => new AppError('unauthenticated', 'The e-mail address or the password is wrong.');
 export const accountDisabled = () => new AppError('forbidden', 'This account is disabled. Ask an administrator of this server.');
 export const disabledCode = 'ACCOUNT_DISABLED';
+export const unconfirmedCode = 'EMAIL_UNCONFIRMED';
+const addressUnconfirmed = () =>
+  new AppError('forbidden', 'Confirm your e-mail address first: open the link that was sent to it. If it is old, a new one is on its way.');
+export const wrongCurrentPassword = () =>
+  new AppError('invalid_input', 'The current password is wrong.', { errors: { currentPassword: ['The current password is wrong.'] } });
 
 const known: Record<string, () => AppError> = {
   INVALID_EMAIL_OR_PASSWORD: wrongCredentials,
   // Only where no schema stands before: whoever asks about such an account learns no more than about any other.
   INVALID_EMAIL: wrongCredentials,
   PASSWORD_TOO_LONG: wrongCredentials,
-  INVALID_PASSWORD: () =>
-    new AppError('invalid_input', 'The current password is wrong.', { errors: { currentPassword: ['The current password is wrong.'] } }),
   [disabledCode]: accountDisabled,
+  [unconfirmedCode]: addressUnconfirmed,
 };
 const byStatus: Record<number, [ErrorCode, string]> = {
   400: ['invalid_input', 'The input is not valid.'],

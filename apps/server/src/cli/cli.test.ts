@@ -150,7 +150,34 @@ test('a wrong, missing or malformed master key: a clear sentence, exit code 1, t
   expect(await here.run(['users', 'list'])).toMatchObject({ code: 0, out: 'ada@example.com\tpremium\t\tadministrator\n' });
 });
 
-const commands = ['serve', 'init', 'users add', 'users list', 'users set-tier', 'tokens add', 'doctor', 'migrate', 'version'];
+test('the operator gets one link to a new password, and nothing else, on standard output; both commands are in the audit trail', async () => {
+  await using here = await settled();
+  const made = await here.run(['users', 'reset-link', '--email', 'ADA@example.com']);
+  expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^http:\/\/localhost:\d+\/reset-password\?token=[\w-]{43}\n$/) });
+  expect(made.err).toContain('hand it to its owner alone');
+  const token = made.out.trim().split('=')[1] ?? '';
+  expect(await here.run(['users', 'reset-factors', '--email', 'ada@example.com'])).toMatchObject({ code: 0, out: '' });
+  expect(await here.run(['users', 'reset-link', '--email', 'eve@example.com'])).toMatchObject({ code: 1, out: '' });
+  const db = new DatabaseSync(databaseOf(here));
+  expect(db.prepare('select token_hash from account_link').all()).toEqual([{ token_hash: hash('sha256', token) }]);
+  const rows = db.prepare("select actor, action from audit where actor = 'cli' order by seq").all();
+  expect(rows.map(({ action }) => action)).toEqual(expect.arrayContaining(['account.reset_link_made', 'factor.reset']));
+  db.close();
+});
+
+const commands = [
+  'serve',
+  'init',
+  'users add',
+  'users list',
+  'users set-tier',
+  'users reset-link',
+  'users reset-factors',
+  'tokens add',
+  'doctor',
+  'migrate',
+  'version',
+];
 
 test('each command has help, and wrong usage is code 2 with the usage and without side effects', async () => {
   await using here = await place();
@@ -173,6 +200,8 @@ test('each command has help, and wrong usage is code 2 with the usage and withou
     [['users', 'add', '--email', 'ada', '--tier', 'premium'], /--email: Enter an e-mail address/],
     [['users', 'add', '--email', 'a@example.com', '--tier', 'gold'], /--tier: Unknown tier/],
     [['users', 'add', '--email', 'a@example.com', '--tier', 'premium', '--password=tr0ub4dor&3'], /Unknown option '--password'/],
+    [['users', 'reset-link'], /--email: it is missing/],
+    [['users', 'reset-factors', '--email', 'nobody'], /--email/],
     [['users', 'set-tier', '--email', 'a@example.com', '--tier', 'premium', '--until', 'soon'], /--until/],
     [['tokens', 'add', '--email', 'a@example.com', '--name', ' '], /--name: Give the token a name/],
     [['tokens', 'add', '--email', 'a@example.com', '--name', 'x', '--scope', 'all'], /--scope/],

@@ -30,6 +30,8 @@ const commands: Record<string, () => Promise<Command>> = {
   'users add': async () => (await import('./users.ts')).usersAdd,
   'users list': async () => (await import('./users.ts')).usersList,
   'users set-tier': async () => (await import('./users.ts')).usersSetTier,
+  'users reset-link': async () => (await import('./users.ts')).usersResetLink,
+  'users reset-factors': async () => (await import('./users.ts')).usersResetFactors,
   'tokens add': async () => (await import('./tokens.ts')).tokensAdd,
   'prices import': async () => (await import('./prices.ts')).pricesImport,
   'prices list': async () => (await import('./prices.ts')).pricesList,
@@ -96,6 +98,6 @@ function fail(thrown: unknown, command: Command): number {
 }
 
 async function overview(unknown: string | null): Promise<string> {
-  const lines = await Promise.all(Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(16)} ${(await load()).summary}`));
+  const lines = await Promise.all(Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(20)} ${(await load()).summary}`));
   return `${unknown === null ? 'SynthStack BYOK' : `There is no command "${unknown}".`}\n\nCommands:\n${lines.join('\n')}\n\nbyok <command> --help tells more.`;
 }

@@ -84,6 +84,31 @@ export const usersSetTier: Command = {
   },
 };
 
+export const usersResetLink: Command = {
+  summary: 'Print a one-time link with which a user chooses a new password; it works for an hour.',
+  usage: 'users reset-link --email E',
+  options: { email: { type: 'string' } },
+  async run({ values, out, say }) {
+    const email = read(Email, values.email, '--email');
+    const link = await withModules(async ({ accounts, auth }) => auth.links.makeReset((await accounts.byEmail(email)).id, 'cli'));
+    out(link);
+    say('Whoever has this link can take the account over: hand it to its owner alone.');
+    return 0;
+  },
+};
+
+export const usersResetFactors: Command = {
+  summary: 'Take away the second factor and the passkeys of a user who has lost them.',
+  usage: 'users reset-factors --email E',
+  options: { email: { type: 'string' } },
+  async run({ values, say }) {
+    const email = read(Email, values.email, '--email');
+    await withModules(async ({ accounts, auth }) => auth.resetFactors((await accounts.byEmail(email)).id, 'cli'));
+    say(`${email} signs in with the password alone now, and is signed out everywhere. They are told.`);
+    return 0;
+  },
+};
+
 export function read<T>(schema: z.ZodType<T>, value: CommandArgs['values'][string], name: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;

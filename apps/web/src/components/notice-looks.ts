@@ -10,9 +10,10 @@ import {
   symOutlinedPayments,
   symOutlinedSavings,
   symOutlinedSchedule,
+  symOutlinedShieldPerson,
   symOutlinedSwapHoriz,
 } from '@quasar/extras/material-symbols-outlined';
-import type { NoticeKind, NoticeView } from '@synthstack/core';
+import { accountEvents, type NoticeKind, type NoticeView } from '@synthstack/core';
 import { formatDate, formatUsd } from '../format.ts';
 import { type TextKey, t } from '../i18n/i18n.ts';
 import { home } from '../routes.ts';
@@ -41,6 +42,7 @@ export const noticeLooks: Record<NoticeKind, Look> = {
   budget_100: { tone: 'warn', icon: symOutlinedSavings, link: toKeys },
   plan_ends: { tone: 'warn', icon: symOutlinedBadge, link: { to: '/settings/plan', label: 'notices.links.plan' } },
   new_sign_in: { tone: 'info', icon: symOutlinedLogin, link: { to: '/settings/profile', label: 'notices.links.sessions' } },
+  account_security: { tone: 'info', icon: symOutlinedShieldPerson, link: { to: '/settings/profile', label: 'notices.links.account' } },
   platform_key_failed: { tone: 'bad', icon: symOutlinedError },
   rotation_due: { tone: 'warn', icon: symOutlinedLockReset },
   mail_failed: { tone: 'bad', icon: symOutlinedMail },
@@ -53,9 +55,11 @@ const knownReasons = new Set([
   ...['recipient', 'message', 'interrupted', 'other'],
 ]);
 
+const knownEvents: ReadonlySet<string> = new Set(accountEvents);
+
 /** What a notice's sentences are filled with. */
 export function wordsOf({ data }: NoticeView, nameOfProvider: (id: string) => string): Record<string, string> {
-  const { provider = '', until, reason = '', browser, system, program, address, limitUsd } = data;
+  const { provider = '', until, reason = '', event = '', browser, system, program, address, limitUsd } = data;
   return {
     keyHint: '',
     masterKeyId: '',
@@ -65,6 +69,7 @@ export function wordsOf({ data }: NoticeView, nameOfProvider: (id: string) => st
     date: until ? formatDate(until) : t('common.unknown'),
     what: browser && system ? t('notices.device', { browser, system }) : (program ?? t('notices.unnamed')),
     address: address ?? t('notices.noAddress'),
+    event: knownEvents.has(event) ? t(`notices.events.${event}` as TextKey) : t('notices.of.account_security.name'),
     reason: knownReasons.has(reason) ? t(`notices.reasons.${reason}` as TextKey) : t('common.unknown'),
   };
 }

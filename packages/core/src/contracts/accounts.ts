@@ -24,10 +24,17 @@ export const PersonName = nameOf('Enter your name.');
 /** A language as browsers name it: `de`, `de-AT`. */
 export const Locale = z.string().max(35).refine(isLocale, 'Use a language such as en or de-AT.');
 
+/** Of an authenticator app, or one of those on paper; spaces and hyphens as people write them. */
+export const FactorCode = z
+  .string({ error: 'Enter the code.' })
+  .trim()
+  .min(1, 'Enter the code.')
+  .max(24, 'This is no code: it is too long.');
+
 export const Credentials = z.strictObject({
   email: Email,
   password: z.string({ error: 'Enter the password.' }).min(1, 'Enter the password.').max(128),
-  code: z.string().max(16).optional(),
+  code: FactorCode.optional(),
 });
 export const AccessToken = z.object({ token: z.string(), expiresAt: z.iso.datetime() });
 
@@ -76,11 +83,78 @@ export const SessionList = z.object({ sessions: z.array(SessionView), total: z.i
 export type SessionList = z.infer<typeof SessionList>;
 export const EndedSessions = z.object({ ended: z.int() });
 
+export const AskReset = z.strictObject({ email: Email });
+const LinkToken = z.string().min(1, 'The link is incomplete: open the whole link from the e-mail.').max(128);
+export const ResetPassword = z.strictObject({ token: LinkToken, password: Password });
+export const ConfirmEmail = z.strictObject({ token: LinkToken });
+
+const OwnPassword = z.string({ error: 'Enter your password.' }).min(1, 'Enter your password.').max(128);
+export const WithPassword = z.strictObject({ password: OwnPassword });
+export const WithCode = z.strictObject({ code: FactorCode });
+export const WithBoth = z.strictObject({ password: OwnPassword, code: FactorCode });
+
+/** Shown once, while two-factor authentication is being set up. */
+export const NewFactor = z.object({ secret: z.string(), uri: z.string() });
+export type NewFactor = z.infer<typeof NewFactor>;
+export const BackupCodes = z.object({ codes: z.array(z.string()) });
+
+export const PasskeyRef = z.strictObject({ id: z.uuid('This is not the id of a passkey.') });
+export const PasskeyView = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  createdAt: z.iso.datetime(),
+  lastUsedAt: z.iso.datetime().nullable().describe('null: never.'),
+});
+export type PasskeyView = z.infer<typeof PasskeyView>;
+
+/** How somebody signs in, beside the password. */
+export const SecurityView = z.object({
+  factor: z.object({ since: z.iso.datetime(), codesLeft: z.int() }).nullable().describe('Codes of an app; null: off.'),
+  passkeys: z.array(PasskeyView),
+});
+export type SecurityView = z.infer<typeof SecurityView>;
+
+const Base64url = z.string().regex(/^[\w-]{1,8192}$/, 'This is not what a browser sends.');
+const credential = {
+  id: Base64url,
+  rawId: Base64url,
+  type: z.literal('public-key'),
+  authenticatorAttachment: z.enum(['platform', 'cross-platform']).optional().catch(undefined),
+  // What extensions say is not read.
+  clientExtensionResults: z.unknown().transform(() => ({})),
+};
+/** As browsers write a signature of a passkey (WebAuthn, AuthenticationResponseJSON): what is not read is left out. */
+export const PasskeyAssertion = z.object({
+  ...credential,
+  response: z.object({
+    clientDataJSON: Base64url,
+    authenticatorData: Base64url,
+    signature: Base64url,
+    userHandle: Base64url.optional().catch(undefined),
+  }),
+});
+/** ... and a new one (RegistrationResponseJSON). */
+export const PasskeyAttestation = z.object({
+  ...credential,
+  response: z.object({
+    clientDataJSON: Base64url,
+    attestationObject: Base64url,
+    transports: z
+      .array(z.enum(['ble', 'cable', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb']))
+      .optional()
+      .catch(undefined),
+  }),
+});
+export const AddPasskey = z.strictObject({ name: nameOf('Give the passkey a name.'), response: PasskeyAttestation });
+/** What the browser needs to make a passkey, as it takes it. */
+export const PasskeyOptions = z.object({ options: z.record(z.string(), z.unknown()) });
+
 /** What a page must know before anyone is signed in. */
 export const Instance = z.object({
   version: z.string(),
   needsSetUp: z.boolean(),
   signUp: z.boolean(),
+  mail: z.boolean().describe('Whether it sends e-mail, so that a forgotten password can be replaced.'),
   demo: z.boolean(),
   /** There is a sign-in elsewhere. */
   external: z.boolean(),

@@ -6,6 +6,7 @@ import { z } from 'zod';
  * key_invalid, key_no_credit, key_unreadable `{keyId, provider, keyHint}` · key_expires the same and `{until, days}` ·
  * fallback_used `{provider, reason}` · budget_80, budget_100 `{keyId, provider, keyHint, limitUsd, hard: "true"|"false"}` ·
  * plan_ends `{tier, until, days}` · new_sign_in `{browser?, system?, program?, address?, at}` ·
+ * account_security `{event, at}`, the events of `accountEvents` ·
  * platform_key_failed `{provider, reason, keyHint}` · rotation_due `{masterKeyId}` · mail_failed, prices_failed (PRICES_URL) `{reason}`.
  */
 export const userNoticeKinds = [
@@ -18,6 +19,11 @@ export const userNoticeKinds = [
   'budget_100',
   'plan_ends',
   'new_sign_in',
+  'account_security',
+] as const;
+export const accountEvents = [
+  ...(['password_changed', 'password_reset', 'factor_enabled', 'factor_disabled', 'factors_reset', 'code_used'] as const),
+  ...(['passkey_added', 'passkey_removed'] as const),
 ] as const;
 /** For administrators, all together. */
 export const adminNoticeKinds = ['platform_key_failed', 'rotation_due', 'mail_failed', 'prices_failed'] as const;
@@ -35,6 +41,7 @@ export const noticeDefaults = {
   budget_100: { page: true, email: true },
   plan_ends: { page: true, email: true },
   new_sign_in: { page: true, email: true },
+  account_security: { page: true, email: true },
   platform_key_failed: { page: true, email: true },
   rotation_due: { page: true, email: true },
   mail_failed: { page: true, email: null },

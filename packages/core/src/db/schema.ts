@@ -117,6 +117,79 @@ export function schema(dialect: Dialect) {
   );
 
   /**
+   * One-time links to an account, by the hash of what opens them: written by auth.ts. As long as one of the kind `confirm_email` is there, run
+   * out or not, nobody has proved yet that the account's address is theirs, and nobody may sign in.
+   */
+  const accountLink = table(
+    'account_link',
+    {
+      tokenHash: text('token_hash').primaryKey(),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      kind: text('kind').$type<'reset_password' | 'confirm_email'>().notNull(),
+      expiresAt: instant('expires_at').notNull(),
+      createdAt: instant('created_at').notNull(),
+    },
+    (t) => [index('account_link_user').on(t.userId, t.kind), index('account_link_expires').on(t.expiresAt)],
+  );
+
+  /** The secret that a person's app makes codes from, sealed. Written by auth.ts, as the two tables after it. */
+  const twoFactor = table(
+    'two_factor',
+    {
+      userId: text('user_id')
+        .primaryKey()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      encryptedBlob: bytes('encrypted_blob').notNull(),
+      nonce: bytes('nonce').notNull(),
+      masterKeyId: text('master_key_id').notNull(),
+      /** Null: shown, but no right code has come yet, so it asks nobody for one. */
+      confirmedAt: instant('confirmed_at'),
+      /** The half minute (since 1970) of the last code that was taken: it and those before it are not taken again. */
+      lastStep: integer('last_step').notNull().default(0),
+      /** Codes tried until `tries_end_at`. */
+      tries: integer('tries').notNull().default(0),
+      triesEndAt: instant('tries_end_at').notNull(),
+      createdAt: instant('created_at').notNull(),
+    },
+    (t) => [unique('two_factor_nonce').on(t.masterKeyId, t.nonce)],
+  );
+
+  const backupCode = table(
+    'backup_code',
+    {
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      /** HMAC-SHA-256 with a key that is not in the database. */
+      hash: text('hash').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.hash] })],
+  );
+
+  const passkey = table(
+    'passkey',
+    {
+      id: text('id').primaryKey(),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      name: text('name').notNull(),
+      /** As the browser names it, in base64url. */
+      credentialId: text('credential_id').notNull().unique(),
+      /** COSE (RFC 9052). */
+      publicKey: bytes('public_key').notNull(),
+      /** How often it signed, where it counts. */
+      counter: integer('counter').notNull(),
+      transports: json('transports').$type<string[]>().notNull(),
+      createdAt: instant('created_at').notNull(),
+      lastUsedAt: instant('last_used_at'),
+    },
+    (t) => [index('passkey_user').on(t.userId)],
+  );
+
+  /**
    * A user's tier and until when; no row: community. `beside_...` is a second plan that the user has as well: one that was given and one
    * that was bought do not undo each other, and the better one counts (plans.ts). `renews`: the end is where the next payment is due.
    */
@@ -574,6 +647,10 @@ export function schema(dialect: Dialect) {
     verification,
     jwks,
     signInPlace,
+    accountLink,
+    twoFactor,
+    backupCode,
+    passkey,
     plan,
     billingCustomer,
     billingEvent,

@@ -4,6 +4,7 @@ export const common: Messages['common'] = {
   product: 'SynthStack BYOK',
   loading: 'Wird geladen …',
   again: 'Erneut versuchen',
+  next: 'Weiter',
   close: 'Schließen',
   cancel: 'Abbrechen',
   save: 'Speichern',

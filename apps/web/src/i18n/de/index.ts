@@ -10,11 +10,12 @@ import { keys } from './keys.ts';
 import { notices } from './notices.ts';
 import { plan } from './plan.ts';
 import { profile } from './profile.ts';
+import { security } from './security.ts';
 import { sentences } from './server.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
 export const de: Translation = {
-  messages: { account, agents, chat, common, keys, notices, plan, profile, tokens, usage },
+  messages: { account, agents, chat, common, keys, notices, plan, profile, security, tokens, usage },
   sentences: { ...sentences, ...answers, ...catalog },
 };

@@ -39,6 +39,35 @@ export const sentences: Readonly<Record<string, string>> = {
   'This account is being changed. Send the event again.': 'Dieses Konto wird gerade geändert. Bitte versuche es gleich noch einmal.',
   'This account is gone.': 'Dieses Konto gibt es nicht mehr.',
 
+  // Second factors, passkeys and one-time links
+  'The password is wrong.': 'Das Passwort ist falsch.',
+  'This server sends no e-mail. Ask an administrator of this server for a link to a new password.':
+    'Dieser Server sendet keine E-Mails. Bitte seine Administration um einen Link zu einem neuen Passwort.',
+  'Confirm your e-mail address first: open the link that was sent to it. If it is old, a new one is on its way.':
+    'Bestätige zuerst deine E-Mail-Adresse: Öffne den Link, der an sie ging. Wenn er alt ist, ist ein neuer unterwegs.',
+  'This link does not work any more: it was used, or its time is over. Ask for a new one.':
+    'Dieser Link gilt nicht mehr: Er wurde benutzt, oder seine Zeit ist um. Fordere einen neuen an.',
+  'Too many wrong codes. Please try again later.': 'Zu viele falsche Codes. Bitte versuche es später noch einmal.',
+  'Enter the code of your authenticator app.': 'Gib den Code aus deiner Authentifizierungs-App ein.',
+  'This code is wrong, or was used before. Wait for the next one.':
+    'Dieser Code ist falsch oder wurde schon benutzt. Warte auf den nächsten.',
+  'Two-factor authentication is already on.': 'Die Zwei-Faktor-Anmeldung ist schon eingeschaltet.',
+  'Two-factor authentication is not on.': 'Die Zwei-Faktor-Anmeldung ist nicht eingeschaltet.',
+  'You have 20 passkeys. Remove one first.': 'Du hast 20 Passkeys. Entferne zuerst einen.',
+  'There is no such passkey.': 'Diesen Passkey gibt es nicht (mehr). Lade die Seite neu.',
+  'The passkey could not be added. Please try again.': 'Der Passkey konnte nicht hinzugefügt werden. Bitte versuche es noch einmal.',
+  'This passkey does not open an account here. Sign in with your password.':
+    'Dieser Passkey öffnet hier kein Konto. Melde dich mit deinem Passwort an.',
+  'Enter the code.': 'Gib den Code ein.',
+  'This is no code: it is too long.': 'Das ist kein Code: Es ist zu lang.',
+  'The link is incomplete: open the whole link from the e-mail.': 'Der Link ist unvollständig: Öffne den ganzen Link aus der E-Mail.',
+  'Enter your password.': 'Gib dein Passwort ein.',
+  'This is not the id of a passkey.': 'Das ist keine Kennung eines Passkeys.',
+  'This is not what a browser sends.': 'Das ist nicht, was ein Browser sendet.',
+  'Give the passkey a name.': 'Gib dem Passkey einen Namen.',
+  'Your second factor cannot be opened with the master key of this server. An administrator has to reset it.':
+    'Dein zweiter Faktor lässt sich mit dem Hauptschlüssel dieses Servers nicht öffnen. Die Administration muss ihn zurücksetzen.',
+
   // Keys
   'This key cannot be opened. Enter it again.': 'Dieser Schlüssel lässt sich nicht öffnen. Gib ihn noch einmal ein.',
   'There is no such key.': 'Diesen Schlüssel gibt es nicht (mehr). Lade die Seite neu.',

@@ -2,6 +2,7 @@ export const common = {
   product: 'SynthStack BYOK',
   loading: 'Loading…',
   again: 'Try again',
+  next: 'Next',
   close: 'Close',
   cancel: 'Cancel',
   save: 'Save',

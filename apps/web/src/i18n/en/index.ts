@@ -7,7 +7,8 @@ import { keys } from './keys.ts';
 import { notices } from './notices.ts';
 import { plan } from './plan.ts';
 import { profile } from './profile.ts';
+import { security } from './security.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const en = { account, agents, chat, common, keys, notices, plan, profile, tokens, usage };
+export const en = { account, agents, chat, common, keys, notices, plan, profile, security, tokens, usage };

@@ -4,5 +4,6 @@ import { migration as m2 } from './0002_agents.ts';
 import { migration as m3 } from './0003_mail.ts';
 import { migration as m4 } from './0004_billing.ts';
 import { migration as m5 } from './0005_prices.ts';
+import { migration as m6 } from './0006_second_factors.ts';
 
-export const migrations = [m0, m1, m2, m3, m4, m5];
+export const migrations = [m0, m1, m2, m3, m4, m5, m6];

@@ -1,0 +1,28 @@
+export const migration = {
+  name: '0006_second_factors',
+  sqlite: [
+    "CREATE TABLE `account_link` (\n  `token_hash` text PRIMARY KEY NOT NULL,\n  `user_id` text NOT NULL,\n  `kind` text NOT NULL,\n  `expires_at` integer NOT NULL,\n  `created_at` integer NOT NULL,\n  FOREIGN KEY (`user_id`) REFERENCES `user`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+    "CREATE INDEX `account_link_user` ON `account_link` (`user_id`,`kind`);",
+    "CREATE INDEX `account_link_expires` ON `account_link` (`expires_at`);",
+    "CREATE TABLE `two_factor` (\n  `user_id` text PRIMARY KEY NOT NULL,\n  `encrypted_blob` blob NOT NULL,\n  `nonce` blob NOT NULL,\n  `master_key_id` text NOT NULL,\n  `confirmed_at` integer,\n  `last_step` integer DEFAULT 0 NOT NULL,\n  `tries` integer DEFAULT 0 NOT NULL,\n  `tries_end_at` integer NOT NULL,\n  `created_at` integer NOT NULL,\n  FOREIGN KEY (`user_id`) REFERENCES `user`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+    "CREATE UNIQUE INDEX `two_factor_nonce` ON `two_factor` (`master_key_id`,`nonce`);",
+    "CREATE TABLE `backup_code` (\n  `user_id` text NOT NULL,\n  `hash` text NOT NULL,\n  PRIMARY KEY(`user_id`, `hash`),\n  FOREIGN KEY (`user_id`) REFERENCES `user`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+    "CREATE TABLE `passkey` (\n  `id` text PRIMARY KEY NOT NULL,\n  `user_id` text NOT NULL,\n  `name` text NOT NULL,\n  `credential_id` text NOT NULL,\n  `public_key` blob NOT NULL,\n  `counter` integer NOT NULL,\n  `transports` text NOT NULL,\n  `created_at` integer NOT NULL,\n  `last_used_at` integer,\n  FOREIGN KEY (`user_id`) REFERENCES `user`(`id`) ON UPDATE no action ON DELETE cascade\n);\n",
+    "CREATE UNIQUE INDEX `passkey_credential_id_unique` ON `passkey` (`credential_id`);",
+    "CREATE INDEX `passkey_user` ON `passkey` (`user_id`);",
+  ],
+  postgres: [
+    "CREATE TABLE \"account_link\" (\n  \"token_hash\" text PRIMARY KEY NOT NULL,\n  \"user_id\" text NOT NULL,\n  \"kind\" text NOT NULL,\n  \"expires_at\" bigint NOT NULL,\n  \"created_at\" bigint NOT NULL\n);\n",
+    "CREATE TABLE \"two_factor\" (\n  \"user_id\" text PRIMARY KEY NOT NULL,\n  \"encrypted_blob\" \"bytea\" NOT NULL,\n  \"nonce\" \"bytea\" NOT NULL,\n  \"master_key_id\" text NOT NULL,\n  \"confirmed_at\" bigint,\n  \"last_step\" bigint DEFAULT 0 NOT NULL,\n  \"tries\" bigint DEFAULT 0 NOT NULL,\n  \"tries_end_at\" bigint NOT NULL,\n  \"created_at\" bigint NOT NULL\n);\n",
+    "CREATE TABLE \"backup_code\" (\n  \"user_id\" text NOT NULL,\n  \"hash\" text NOT NULL,\n  CONSTRAINT \"backup_code_user_id_hash_pk\" PRIMARY KEY(\"user_id\",\"hash\")\n);\n",
+    "CREATE TABLE \"passkey\" (\n  \"id\" text PRIMARY KEY NOT NULL,\n  \"user_id\" text NOT NULL,\n  \"name\" text NOT NULL,\n  \"credential_id\" text NOT NULL,\n  \"public_key\" \"bytea\" NOT NULL,\n  \"counter\" bigint NOT NULL,\n  \"transports\" text NOT NULL,\n  \"created_at\" bigint NOT NULL,\n  \"last_used_at\" bigint,\n  CONSTRAINT \"passkey_credential_id_unique\" UNIQUE(\"credential_id\")\n);\n",
+    "ALTER TABLE \"account_link\" ADD CONSTRAINT \"account_link_user_id_user_id_fk\" FOREIGN KEY (\"user_id\") REFERENCES \"public\".\"user\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "ALTER TABLE \"two_factor\" ADD CONSTRAINT \"two_factor_user_id_user_id_fk\" FOREIGN KEY (\"user_id\") REFERENCES \"public\".\"user\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "ALTER TABLE \"backup_code\" ADD CONSTRAINT \"backup_code_user_id_user_id_fk\" FOREIGN KEY (\"user_id\") REFERENCES \"public\".\"user\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "ALTER TABLE \"passkey\" ADD CONSTRAINT \"passkey_user_id_user_id_fk\" FOREIGN KEY (\"user_id\") REFERENCES \"public\".\"user\"(\"id\") ON DELETE cascade ON UPDATE no action;",
+    "CREATE INDEX \"account_link_user\" ON \"account_link\" USING btree (\"user_id\",\"kind\");",
+    "CREATE INDEX \"account_link_expires\" ON \"account_link\" USING btree (\"expires_at\");",
+    "CREATE UNIQUE INDEX \"two_factor_nonce\" ON \"two_factor\" USING btree (\"master_key_id\",\"nonce\");",
+    "CREATE INDEX \"passkey_user\" ON \"passkey\" USING btree (\"user_id\");",
+  ],
+};
