@@ -1,9 +1,11 @@
-import { beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { formatCount, formatDateTime, formatUsd } from '../format.ts';
 import { fromServer, list, plural, preferredLanguage, setLanguage, setTimeZone, t, timeZone } from './i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
 beforeAll(() => setLanguage('de'));
+// Other files of the same worker share it.
+afterAll(() => setLanguage('en'));
 
 test('what differs in a sentence of the server stays as it was', () => {
   expect(fromServer('Only addresses at a.example, b.example can sign up here.')).toBe(

@@ -1,7 +1,7 @@
 /** Holds the German for the server's sentences to what the server says. A test may look into the server, which the pages may not. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { providers } from '../../../server/src/providers/catalog.ts';
 import { findings, verdict } from '../../../server/src/providers/verdict.ts';
 import { sentences } from './de/server.ts';
@@ -12,6 +12,8 @@ beforeAll(async () => {
   await setLanguage('de');
   await loadTexts('admin');
 });
+// Other files of the same worker share it.
+afterAll(() => setLanguage('en'));
 
 const root = join(import.meta.dirname, '../../../..');
 
