@@ -3,6 +3,8 @@ import { onMounted, onScopeDispose } from 'vue';
 
 const firstWaitMs = 1_000;
 const longestWaitMs = 60_000;
+/** From the first connection to asking anew: the page comes first. */
+const restMs = 4_000;
 
 interface Hearing {
   onStarted(): void;
@@ -22,6 +24,8 @@ export function useLive(listenTo: (hearing: Hearing) => { unsubscribe(): void },
   let subscription: { unsubscribe(): void } | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let waitMs = firstWaitMs;
+  let rest: ReturnType<typeof setTimeout> | undefined;
+  let hasListened = false;
 
   let refreshing = false;
   let again = false;
@@ -39,8 +43,12 @@ export function useLive(listenTo: (hearing: Hearing) => { unsubscribe(): void },
   function listen(): void {
     if (subscription || document.hidden) return;
     subscription = listenTo({
-      // Also at first: a request may have ended after the page had asked and before it listened.
-      onStarted: () => void refresh(),
+      onStarted() {
+        // Also at first: something may have happened after the page had asked and before it listened.
+        if (hasListened) void refresh();
+        else rest = setTimeout(refresh, restMs);
+        hasListened = true;
+      },
       onData() {
         waitMs = firstWaitMs;
         void refresh();
@@ -84,6 +92,7 @@ export function useLive(listenTo: (hearing: Hearing) => { unsubscribe(): void },
   onScopeDispose(() => {
     document.removeEventListener('visibilitychange', onVisibility);
     window.removeEventListener('online', onVisibility);
+    clearTimeout(rest);
     stop();
   });
 }
