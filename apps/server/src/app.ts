@@ -266,24 +266,14 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       : createPriceFeed({ url: config.pricesUrl, db, clock, log, outbound, book: prices, notice: modules.notices.entry });
   feed?.start();
 
-  let ticking = Promise.resolve();
-  let cancel = clock.after(recheckEveryMs, tick);
-  function tick(): void {
-    ticking = lookAfter().then(() => {
-      if (!draining) cancel = clock.after(recheckEveryMs, tick);
-    });
-  }
-
-  async function lookAfter(): Promise<void> {
-    try {
+  const checking = repeatedly(clock, recheckEveryMs, () =>
+    tried('Stored keys could not be checked again; this is tried again in seconds', async () => {
       // Where nobody asks anything, new prices are still to reach what waits for them.
       await prices.fresh();
       await vault.runRechecks();
       await settleDead(boot);
-    } catch (error) {
-      if (!draining) log.error({}, 'Stored keys could not be checked again; this is tried again in seconds', error);
-    }
-  }
+    }),
+  );
 
   const noticeMail = createNoticeMail({ db, clock, preferences: notices.preferences, mail: mail.entry });
   const post = repeatedly(clock, mailEveryMs, () =>
@@ -342,19 +332,19 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       live.stop();
       noticesLive.stop();
       agents.drain();
-      cancel();
+      checking.stop();
     },
     async close(): Promise<void> {
       draining = true;
       live.stop();
       noticesLive.stop();
       agents.interrupt();
-      cancel();
+      checking.stop();
       post.stop();
       tidying.stop();
       await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([auth.links.idle(), ticking, post.idle(), tidying.idle()]);
+      await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();

@@ -6,7 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { AppError, type UsageChange } from '@synthstack/core';
 import { type Db, prepared } from '@synthstack/core/db';
 import { desc, eq, sql } from 'drizzle-orm';
-import type { Clock } from './ports/clock.ts';
+import { type Clock, whileNeeded } from './ports/clock.ts';
 import type { Listener, WatchSession } from './session-watch.ts';
 import { createStream, type Stream, shuttingDown } from './streams.ts';
 
@@ -40,8 +40,8 @@ export function createLive({ db, clock, watchSession, mostStreams = 1_000 }: Liv
   const watches = new Map<string, Watch>();
   const newest = newestStatement(db);
   let streams = 0;
-  let isLooking = false;
   let isStopped = false;
+  const lookLater = whileNeeded(clock, lookEveryMs, () => !isStopped && watches.size > 0, lookAround);
 
   /** Another text after every request of that user that begins or ends, whichever process has it. */
   const look = async (userId: string): Promise<string> => String((await db.read(newest({ userId })))[0]);
@@ -61,17 +61,6 @@ export function createLive({ db, clock, watchSession, mostStreams = 1_000 }: Liv
     // What is seen now is told now, so that the next look does not tell it again.
     watch.seen = await look(watch.userId).catch(() => watch.seen);
     for (const stream of watch.streams) stream.push({ changedAt: new Date(watch.toldAt).toISOString() });
-  }
-
-  function lookLater(): void {
-    if (isLooking || isStopped || watches.size === 0) return;
-    isLooking = true;
-    clock.after(lookEveryMs, () => {
-      void lookAround().then(() => {
-        isLooking = false;
-        lookLater();
-      });
-    });
   }
 
   async function lookAround(): Promise<void> {

@@ -6,7 +6,7 @@ import { AppError, type NoticeChange } from '@synthstack/core';
 import type { Db } from '@synthstack/core/db';
 import { asc, gte } from 'drizzle-orm';
 import { administrators } from './notices.ts';
-import type { Clock } from './ports/clock.ts';
+import { type Clock, whileNeeded } from './ports/clock.ts';
 import type { Listener, WatchSession } from './session-watch.ts';
 import { createStream, type Stream, shuttingDown } from './streams.ts';
 
@@ -37,8 +37,8 @@ export function createNoticesLive({ db, clock, watchSession, mostStreams = 2_000
   /** Those of the overlap that have been told. */
   let seen = new Set<string>();
   let sinceMs = 0;
-  let isLooking = false;
   let isStopped = false;
+  const lookLater = whileNeeded(clock, lookEveryMs, () => !isStopped && all.size > 0, lookAround);
 
   function tell(owner: string): void {
     const changedAt = new Date(clock.now()).toISOString();
@@ -56,20 +56,6 @@ export function createNoticesLive({ db, clock, watchSession, mostStreams = 2_000
     const fresh = rows.filter(({ id }) => !seen.has(id));
     seen = new Set(rows.map(({ id }) => id));
     return fresh;
-  }
-
-  function lookLater(): void {
-    if (isLooking || isStopped || all.size === 0) return;
-    isLooking = true;
-    clock.after(lookEveryMs, () => {
-      // Without the database nothing is seen.
-      void lookAround()
-        .catch(() => undefined)
-        .then(() => {
-          isLooking = false;
-          lookLater();
-        });
-    });
   }
 
   async function lookAround(): Promise<void> {

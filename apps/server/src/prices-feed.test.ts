@@ -108,7 +108,7 @@ test.each<[string, RequestListener, string]>([
       ),
     'prices.1.outputUsdPerMillion: US dollars',
   ],
-  ['a body without an end', (_, res) => void res.write('x'.repeat(17 * 1_048_576)), 'it is larger than 16 MB.'],
+  ['a body without an end', (_, res) => void res.write('x'.repeat(17 * 1_048_576)), 'answered with more than 16 MB.'],
   ['a broken connection', (req) => req.socket.destroy(), 'The connection to The list at PRICES_URL failed.'],
 ])('%s changes nothing, stands in the log, and is told to administrators once until it has worked again', async (_, bad, sentence) => {
   const good: RequestListener = (_req, res) => res.end(JSON.stringify({ prices: [nextGpt] }));

@@ -6,9 +6,10 @@ import { AppError, toAppError } from '@synthstack/core';
 import { type Db, type Statement, statement } from '@synthstack/core/db';
 import { eq } from 'drizzle-orm';
 import type { Administrators, NoticeEntry } from './notices.ts';
-import type { Clock } from './ports/clock.ts';
+import { type Clock, type Rounds, repeatedly } from './ports/clock.ts';
+import { createSmallFetch } from './ports/fetch.ts';
 import type { Log } from './ports/log.ts';
-import type { AnswerHandler, Exchange, Outbound } from './ports/outbound.ts';
+import type { Outbound } from './ports/outbound.ts';
 import type { PriceBook } from './prices.ts';
 import { readPriceList } from './prices-list.ts';
 
@@ -18,7 +19,7 @@ export interface PriceFeedParts {
   db: Db;
   clock: Clock;
   log: Log;
-  outbound: Pick<Outbound, 'dispatch'>;
+  outbound: Outbound;
   book: Pick<PriceBook, 'take'>;
   notice(entry: NoticeEntry): Statement;
 }
@@ -35,28 +36,20 @@ const workedKey = 'prices.url_worked_at';
 
 export function createPriceFeed({ url, db, clock, log, outbound, book, notice }: PriceFeedParts) {
   const { setting } = db.tables;
-  let stopped = false;
-  let running: Promise<void> = Promise.resolve();
-  let breakOff: () => void = () => undefined;
-  let cancel: () => void = () => undefined;
+  const { origin } = new URL(url);
+  const fetch = createSmallFetch({ outbound, admits: (to) => to === origin, timeouts, maxBytes, name });
+  const stopping = new AbortController();
+  let rounds: Rounds | null = null;
 
+  /** Everything but a 200 is a failure: a redirect too, since it would lead to a host that nobody named. */
   async function fetchList(): Promise<string> {
-    const { origin, pathname, search } = new URL(url);
-    const gathered = Promise.withResolvers<string>();
-    const handler = gather(gathered, () => exchange.abort());
-    const exchange: Exchange = outbound.dispatch(
-      {
-        ...{ origin, path: pathname + search, method: 'GET', body: null, timeouts, name },
-        headers: { accept: 'application/json', 'accept-encoding': 'identity', 'user-agent': 'synthstack-byok' },
-      },
-      handler,
-    );
-    // What is aborted is told to nobody else.
-    breakOff = () => {
-      exchange.abort();
-      gathered.reject(new AppError('draining', 'The server stops.'));
-    };
-    return gathered.promise;
+    const headers = { accept: 'application/json', 'user-agent': 'synthstack-byok' };
+    const answer = await fetch(url, { headers, signal: stopping.signal });
+    const { status } = answer;
+    if (status >= 300 && status < 400)
+      throw unusable(`it answers with a redirect (${status}), which is not followed. Name its own address.`);
+    if (status !== 200) throw unusable(`it answers with status ${status}.`);
+    return answer.text();
   }
 
   async function lastWorkedAt(): Promise<number> {
@@ -85,55 +78,32 @@ export function createPriceFeed({ url, db, clock, log, outbound, book, notice }:
     } catch (thrown) {
       const error = toAppError(thrown);
       // Another node has written the same list at the same time.
-      if (stopped || error.code === 'conflict') return;
+      if (stopping.signal.aborted || error.code === 'conflict') return;
       await failed(error);
     }
   }
 
-  /** Now, and then every day. Nobody waits for it. */
-  function start(): void {
-    if (stopped) return;
-    running = look()
-      .catch((error: unknown) => void (stopped || log.error({}, 'That the prices could not be fetched could not be noted', error)))
-      .then(() => {
-        if (!stopped) cancel = clock.after(everyMs, start);
-      });
+  async function lookOrSay(): Promise<void> {
+    await look().catch((error: unknown) => {
+      if (!stopping.signal.aborted) log.error({}, 'That the prices could not be fetched could not be noted', error);
+    });
   }
 
   return {
-    start,
+    /** Now, and then every day. Nobody waits for it. */
+    start(): void {
+      rounds = repeatedly(clock, everyMs, lookOrSay, 'now');
+    },
 
     /** Resolves when the look that is under way has ended. */
-    idle: (): Promise<void> => running,
+    idle: async (): Promise<void> => rounds?.idle(),
 
     async stop(): Promise<void> {
-      stopped = true;
-      cancel();
-      breakOff();
-      await running;
+      rounds?.stop();
+      stopping.abort(new AppError('draining', 'The server stops.'));
+      await rounds?.idle();
     },
   };
 }
 
-/** Gathers a 200's body as text. Everything else is a failure: a redirect too, since it would lead to a host that nobody named. */
-function gather({ resolve, reject }: Pick<PromiseWithResolvers<string>, 'resolve' | 'reject'>, abort: () => void): AnswerHandler {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const refuse = (what: string) => {
-    abort();
-    reject(new AppError('provider_unreachable', `${name} cannot be used: ${what}`));
-  };
-  return {
-    head(status) {
-      if (status >= 300 && status < 400) refuse(`it answers with a redirect (${status}), which is not followed. Name its own address.`);
-      else if (status !== 200) refuse(`it answers with status ${status}.`);
-    },
-    data(chunk) {
-      length += chunk.length;
-      if (length > maxBytes) refuse(`it is larger than ${maxBytes / 1_048_576} MB.`);
-      else chunks.push(chunk);
-    },
-    end: () => resolve(Buffer.concat(chunks).toString('utf8')),
-    fail: reject,
-  };
-}
+const unusable = (what: string) => new AppError('provider_unreachable', `${name} cannot be used: ${what}`);

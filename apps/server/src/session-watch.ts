@@ -1,6 +1,6 @@
 /** Ends what listens on behalf of a session soon after that session has ended: whoever has signed out hears no more. */
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from './ports/clock.ts';
+import { type Clock, whileNeeded } from './ports/clock.ts';
 
 export interface SessionWatchParts {
   clock: Clock;
@@ -24,17 +24,7 @@ const lookEveryMs = 30_000;
 
 export function createSessionWatch({ clock, session }: SessionWatchParts): WatchSession {
   const watched = new Map<() => void, Listener>();
-  let isLooking = false;
-
-  function lookLater(): void {
-    if (isLooking || watched.size === 0) return;
-    isLooking = true;
-    clock.after(lookEveryMs, async () => {
-      await lookAround();
-      isLooking = false;
-      lookLater();
-    });
-  }
+  const lookLater = whileNeeded(clock, lookEveryMs, () => watched.size > 0, lookAround);
 
   async function lookAround(): Promise<void> {
     for (const [sessionId, listeners] of Map.groupBy(watched, ([, listener]) => listener.sessionId)) {

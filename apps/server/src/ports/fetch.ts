@@ -34,17 +34,18 @@ export function createSmallFetch({ outbound, admits, timeouts, maxBytes, name }:
     const sent = Object.fromEntries(new Headers(headers));
     const request = { origin, path: pathname + search, method, timeouts, name };
     const bytes = bytesOf(body);
-    return new Promise((resolve, reject) => {
-      const answer = collect(resolve, reject, { maxBytes, name });
-      const exchange = outbound.dispatch(
-        { ...request, headers: { ...sent, 'accept-encoding': 'identity' }, body: bytes },
-        { ...answer, data: (chunk) => answer.data(chunk) || exchange.abort() },
-      );
-      signal?.addEventListener('abort', () => {
-        exchange.abort();
-        reject(signal.reason);
-      });
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const answer = collect(resolve, reject, { maxBytes, name });
+    const exchange = outbound.dispatch(
+      { ...request, headers: { ...sent, 'accept-encoding': 'identity' }, body: bytes },
+      { ...answer, data: (chunk) => answer.data(chunk) || exchange.abort() },
+    );
+    const breakOff = () => {
+      exchange.abort();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener('abort', breakOff);
+    return promise.finally(() => signal?.removeEventListener('abort', breakOff));
   };
 }
 
@@ -71,7 +72,7 @@ function collect(
     /** @returns false: that is too much */
     data(chunk: Buffer): boolean {
       length += chunk.length;
-      if (length > maxBytes) reject(new AppError('provider_unreachable', `${name} answered with more than ${maxBytes} bytes.`));
+      if (length > maxBytes) reject(new AppError('provider_unreachable', `${name} answered with more than ${maxBytes / 1_048_576} MB.`));
       else chunks.push(chunk);
       return length <= maxBytes;
     },
