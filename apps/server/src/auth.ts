@@ -1,5 +1,5 @@
 /**
- * People, their passwords and their sessions: better-auth, and the only file that knows it. It reads and writes through our
+ * People, their passwords and their sessions: better-auth, and with auth/ the only place that knows it. It reads and writes through our
  * tables; what it offers beyond auth/routes.ts is out of reach, and it is told everything that it would else take from the
  * environment (whether a test runs, where it is reached, its secret), because some of its checks depend on that.
  */
@@ -9,11 +9,8 @@ import { AppError, Email, Password, toAppError } from '@synthstack/core';
 import { bumpGeneration, type Db, must, prepareFind, type Statement, statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import type { Secret } from '@synthstack/core/secret';
-import { drizzleAdapter } from 'better-auth/adapters/drizzle';
-import { APIError, createAuthEndpoint } from 'better-auth/api';
-import { setSessionCookie } from 'better-auth/cookies';
+import { APIError } from 'better-auth/api';
 import { hashPassword, symmetricDecrypt, symmetricEncrypt, verifyPassword } from 'better-auth/crypto';
-import { betterAuth } from 'better-auth/minimal';
 import { and, eq } from 'drizzle-orm';
 import { z } from 'zod';
 import type { AuditEntry } from './audit.ts';
@@ -22,6 +19,7 @@ import { createAttempts, createGate, hasty } from './auth/attempts.ts';
 import { createExternal } from './auth/external.ts';
 import { createFactors } from './auth/factors.ts';
 import { createJwts } from './auth/jwt.ts';
+import { createLibrary, type OpenedSession } from './auth/library.ts';
 import { accountNews, createLinks } from './auth/links.ts';
 import { createPasskeys } from './auth/passkeys.ts';
 import { createPlaces } from './auth/places.ts';
@@ -445,84 +443,6 @@ export function createAuth(parts: AuthParts) {
     },
   };
 }
-
-interface LibraryParts {
-  db: Db;
-  origin: string;
-  secret: Secret;
-  rateLimit: boolean;
-  /** Throws if this user may have no session. */
-  refuse: (userId: string) => Promise<void>;
-  /** Hears of every new session. */
-  opened: (session: OpenedSession) => Promise<void>;
-}
-
-interface OpenedSession {
-  id: string;
-  userId: string;
-  ipAddress?: string | null | undefined;
-  userAgent?: string | null | undefined;
-}
-
-function createLibrary({ db, origin, secret, rateLimit, refuse, opened }: LibraryParts) {
-  const { user, session, account, verification } = db.tables;
-  const ours = { type: 'string', required: false, input: false } as const;
-  const theirs = { type: 'string', required: false } as const;
-  return betterAuth({
-    baseURL: origin,
-    basePath: '/api/auth',
-    // In this form BETTER_AUTH_SECRETS of the environment cannot take its place.
-    secrets: [{ version: 1, value: secret.expose() }],
-    trustedOrigins: [origin],
-    database: drizzleAdapter(db.orm as unknown as Record<string, unknown>, {
-      provider: db.dialect === 'sqlite' ? 'sqlite' : 'pg',
-      schema: { user, session, account, verification },
-    }),
-    // Accounts are made by `createUser`, in one write with all that belongs to them.
-    emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 128 },
-    user: {
-      additionalFields: {
-        role: ours,
-        disabledAt: { type: 'date', required: false, input: false, returned: false },
-        timezone: theirs,
-        locale: theirs,
-      },
-    },
-    // Nothing in our list needs a session younger than a day. When each was last seen is known to the hour.
-    session: { expiresIn: 7 * 86_400, updateAge: 3_600, freshAge: 0 },
-    databaseHooks: { session: { create: { before: async ({ userId }) => refuse(userId), after: opened } } },
-    rateLimit: { enabled: rateLimit, storage: 'memory', customRules: { '/get-session': false, '/sign-in/email': false } },
-    advanced: {
-      cookiePrefix: 'byok',
-      useSecureCookies: origin.startsWith('https://'),
-      database: { generateId: () => randomUUID() },
-      ipAddress: { ipAddressHeaders: [addressHeader] },
-      // Both are off by default where NODE_ENV or TEST say that a test runs.
-      disableOriginCheck: false,
-      disableCSRFCheck: false,
-    },
-    telemetry: { enabled: false },
-    logger: { disabled: true },
-    plugins: [openSessionPlugin],
-    // Else it prints what it did not expect to the console, the parameters of SQL statements included.
-    onAPIError: { throw: true },
-  });
-}
-
-/** Opens a session without a password. It has no address: only this file can call it. */
-const openSessionPlugin = {
-  id: 'open-session',
-  endpoints: {
-    openSession: createAuthEndpoint.serverOnly({ method: 'POST', body: z.object({ userId: z.string() }) }, async (ctx) => {
-      const { internalAdapter } = ctx.context;
-      const user = await internalAdapter.findUserById(ctx.body.userId);
-      const session = user && (await internalAdapter.createSession(user.id));
-      if (!session) throw new APIError('UNAUTHORIZED');
-      await setSessionCookie(ctx, { session, user });
-      return ctx.json({ user: { id: user.id } });
-    }),
-  },
-} as const;
 
 /** Stricter than the library, which would also believe origins that the environment names. */
 function refuseForeignPages(req: IncomingMessage, origin: string): void {
