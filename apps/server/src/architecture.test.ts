@@ -51,7 +51,7 @@ const mayExpose: Readonly<Record<string, number>> = {
   'apps/server/src/vault-rows.ts': 1,
   'apps/server/src/billing-till.ts': 2,
   'apps/server/src/identity-oidc.ts': 1,
-  'apps/server/src/auth.ts': 2,
+  'apps/server/src/auth.ts': 1,
   'apps/server/src/app.ts': 2,
   'apps/server/src/mail.ts': 1,
   'apps/server/src/ports/mail.ts': 1,

@@ -99,13 +99,13 @@ export function createAuth(parts: AuthParts) {
   const { user, session, account } = db.tables;
   const publicUrl = parts.publicUrl.replace(/\/+$/, '');
   const { origin } = new URL(publicUrl);
-  const library = createLibrary({ db, origin, secret: parts.secret, rateLimit, refuse: refuseSession, opened });
+  const key = parts.secret.expose();
+  const library = createLibrary({ db, origin, secret: key, rateLimit, refuse: refuseSession, opened });
   const places = notice && createPlaces({ db, clock, notice });
   const addressOf = createAddressOf(trustedProxies);
   const attempts = rateLimit ? createAttempts(clock) : { take: () => undefined, forgive: () => undefined };
   const bursts = rateLimit ? createAttempts(clock, hasty) : attempts;
   const gate = createGate(2, 64);
-  const key = parts.secret.expose();
   const jwts = createJwts({
     ...{ db, clock, publicUrl },
     seal: (data) => symmetricEncrypt({ key, data }),

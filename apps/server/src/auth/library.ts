@@ -1,7 +1,6 @@
 /** better-auth as this house has it: our tables, our secret, and nothing from the environment. */
 import { randomUUID } from 'node:crypto';
 import type { Db } from '@synthstack/core/db';
-import type { Secret } from '@synthstack/core/secret';
 import { drizzleAdapter } from 'better-auth/adapters/drizzle';
 import { APIError, createAuthEndpoint } from 'better-auth/api';
 import { setSessionCookie } from 'better-auth/cookies';
@@ -12,7 +11,7 @@ import { addressHeader } from './wire.ts';
 interface LibraryParts {
   db: Db;
   origin: string;
-  secret: Secret;
+  secret: string;
   rateLimit: boolean;
   /** Throws if this user may have no session. */
   refuse: (userId: string) => Promise<void>;
@@ -35,7 +34,7 @@ export function createLibrary({ db, origin, secret, rateLimit, refuse, opened }:
     baseURL: origin,
     basePath: '/api/auth',
     // In this form BETTER_AUTH_SECRETS of the environment cannot take its place.
-    secrets: [{ version: 1, value: secret.expose() }],
+    secrets: [{ version: 1, value: secret }],
     trustedOrigins: [origin],
     database: drizzleAdapter(db.orm as unknown as Record<string, unknown>, {
       provider: db.dialect === 'sqlite' ? 'sqlite' : 'pg',
