@@ -136,6 +136,7 @@ const table: Readonly<Record<string, Line>> = {
   'DELETE /api/v1/admin/prices/{provider}/{model}': { who: 'admin', ok: 204 },
 
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
+  'trpc accounts.who': { who: 'anyone', ok: 200 },
   'trpc accounts.setUp': { who: 'anyone', ok: 409, json: { ...credentials, token: 'x', name: 'Eve' } },
   'trpc accounts.token': { who: 'anyone', ok: 400, json: {} },
   'trpc accounts.askReset': { who: 'anyone', ok: 400, json: {} },

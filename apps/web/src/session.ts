@@ -20,12 +20,13 @@ export const useSession = defineStore('session', () => {
 
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
-    const [about, who] = await Promise.all([api.accounts.instance.query(), whoAmI()]);
+    const [about, who] = await Promise.all([api.accounts.instance.query(), api.accounts.who.query()]);
     // Before anything is shown, so that no page changes its language under one's eyes.
     await usePreferences().adopt(who?.locale ?? null);
     instance.value = about;
     become(who);
     loaded.value = true;
+    if (who) renew();
   }
 
   /** What the server says about who is signed in, from now on. */
@@ -87,12 +88,11 @@ export const useSession = defineStore('session', () => {
   return { me, instance, loaded, ended, keyLost, load, become, signIn, signInWithPasskey, signUp, signOut, changePassword, end };
 });
 
-/** Asked of better-auth first, which says "nobody" without an error; `accounts.me` is for those who are somebody. */
-async function whoAmI(): Promise<Me | null> {
-  const answer = await fetch('/api/auth/get-session').catch(() => null);
-  if (!answer) throw new AppError('internal', unreachable().message);
-  const session: unknown = await answer.json().catch(() => null);
-  return session ? api.accounts.me.query() : null;
+/** Only better-auth's own answer sends a cookie that lasts longer. Nobody waits for it, and the next page asks again. */
+function renew(): void {
+  fetch('/api/auth/get-session')
+    .then((answer) => answer.text())
+    .catch(() => undefined);
 }
 
 /** better-auth's routes under /api/auth, as plain JSON; the server turns their refusals into problems of ours (RFC 9457). */

@@ -1,6 +1,7 @@
 import {
   AccessToken,
   AddPasskey,
+  AppError,
   AskReset,
   BackupCodes,
   ConfirmEmail,
@@ -126,6 +127,12 @@ export const accounts = router({
     .output(z.void())
     .mutation(({ ctx, input }) => ctx.app.auth.passkeys.remove(ctx.caller.userId, input.id)),
 
+  /** Whose page this is, by its cookie; null: nobody's. Not an error, so that the page of somebody who is to sign in has none. */
+  who: publicProcedure.output(Me.nullable()).query(async ({ ctx }) => {
+    const caller = await ctx.identify().catch(nobody);
+    return caller?.via === 'cookie' ? ctx.app.accounts.me(caller.userId) : null;
+  }),
+
   me: userProcedure.output(Me).query(({ ctx }) => ctx.app.accounts.me(ctx.caller.userId)),
 
   update: personProcedure
@@ -144,3 +151,9 @@ export const accounts = router({
 
   plan: userProcedure.output(PlanView).query(({ ctx }) => ctx.app.plans.view(ctx.caller.userId)),
 });
+
+/** A credential that is not good is nobody's. */
+function nobody(error: unknown): null {
+  if (error instanceof AppError && error.code === 'unauthenticated') return null;
+  throw error;
+}
