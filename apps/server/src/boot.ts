@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { AppError } from '@synthstack/core';
 import { atomically, type Db } from '@synthstack/core/db';
 import { eq } from 'drizzle-orm';
-import type { Clock } from './ports/clock.ts';
+import { type Clock, repeatedly } from './ports/clock.ts';
 
 const heartbeatMs = 10_000;
 const deadAfterMs = 60_000;
@@ -58,23 +58,22 @@ export async function startBoot({ db, clock }: { db: Db; clock: Clock }): Promis
 
   living.add(id);
   const slot = await takeSlot();
-  let cancel = clock.after(heartbeatMs, beat);
-  function beat(): void {
-    cancel = clock.after(heartbeatMs, beat);
+  const beating = repeatedly(clock, heartbeatMs, async () => {
     // A beat that is missed for lack of disk is made up for by the next one.
-    db.orm
+    await db.orm
       .update(boot)
       .set({ heartbeatAt: clock.now() })
       .where(eq(boot.id, id))
-      .then(undefined, () => undefined);
-  }
+      .catch(() => undefined);
+  });
 
   return {
     id,
     slot,
     buryDead,
     async stop() {
-      cancel();
+      beating.stop();
+      await beating.idle();
       living.delete(id);
       await db.orm.delete(boot).where(eq(boot.id, id));
     },
