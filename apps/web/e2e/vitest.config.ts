@@ -9,8 +9,8 @@ export default defineConfig({
     root: `${import.meta.dirname}/..`,
     include: ['e2e/*.e2e.ts', 'src/**/*.test.ts'],
     globalSetup: './e2e/global-setup.ts',
-    // One Chromium for all; every file starts a server of its own. One more than two cores have: tests wait for pages.
-    maxWorkers: 3,
+    // One Chromium for all; every file starts a server of its own. Twice what two cores have: tests wait for pages.
+    maxWorkers: 4,
     isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,
