@@ -30,7 +30,7 @@ test('the link that the console prints makes the first administrator, once', asy
   expect(stored).toMatchObject([{ key: 'setup_token', value: hash('sha256', token) }]);
 
   const { userId } = await accounts.setUp({ token, ...root });
-  const asBrowser = { timezone: null, locale: null };
+  const asBrowser = { timezone: null, locale: null, hasPassword: true };
   expect(await accounts.me(userId)).toEqual({ id: userId, email: 'root@example.com', name: 'Root', isAdmin: true, ...asBrowser });
   expect(await stage.auth.signIn('root@example.com', password)).toMatchObject({ userId });
   expect(await db.orm.select().from(db.tables.setting)).toEqual([]);
@@ -171,7 +171,7 @@ test('people change their name, time zone and language, one by one, and it is wr
   const changed = await stage.accounts.update(ada.userId, { name: 'Ada Lovelace', timezone: 'Europe/Berlin', locale: 'de' });
   expect(changed).toEqual({
     ...{ id: ada.userId, email: 'ada@example.com', isAdmin: false },
-    ...{ name: 'Ada Lovelace', timezone: 'Europe/Berlin', locale: 'de' },
+    ...{ name: 'Ada Lovelace', timezone: 'Europe/Berlin', locale: 'de', hasPassword: true },
   });
   expect(await stage.accounts.update(ada.userId, { timezone: null })).toEqual({ ...changed, timezone: null });
   expect(await stage.accounts.me(ada.userId)).toEqual({ ...changed, timezone: null });

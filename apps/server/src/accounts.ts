@@ -2,7 +2,7 @@
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { AppError, type Me, type SetUp, type TierName, type UpdateMe } from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
-import { and, asc, eq, inArray, notExists, sql } from 'drizzle-orm';
+import { and, asc, eq, exists, inArray, isNotNull, notExists, sql } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Auth } from './auth.ts';
 import type { EffectivePlan, Plans } from './plans.ts';
@@ -41,9 +41,14 @@ export interface NewAccount {
 export type Accounts = ReturnType<typeof createAccounts>;
 
 export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: AccountsParts) {
-  const { user, setting } = db.tables;
+  const { user, account, setting } = db.tables;
   const { id, email, name, role, timezone, locale } = user;
-  const columns = { id, email, name, role, timezone, locale };
+  const password = db.orm
+    .select({ one: sql`1` })
+    .from(account)
+    .where(and(eq(account.userId, user.id), isNotNull(account.password)));
+  const hasPassword = sql`${exists(password)}`.mapWith(Boolean);
+  const columns = { id, email, name, role, timezone, locale, hasPassword };
 
   const administrators = () => db.orm.select({ one: sql`1` }).from(user).where(eq(user.role, 'admin'));
 
@@ -184,6 +189,6 @@ function sameText(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }
 
-function toMe({ id, email, name, role, timezone, locale }: Omit<Me, 'isAdmin'> & { role: string }): Me {
-  return { id, email, name, isAdmin: role === 'admin', timezone, locale };
+function toMe({ id, email, name, role, timezone, locale, hasPassword }: Omit<Me, 'isAdmin'> & { role: string }): Me {
+  return { id, email, name, isAdmin: role === 'admin', timezone, locale, hasPassword };
 }

@@ -20,7 +20,7 @@ export async function lookAt(page: Page, name: string): Promise<void> {
       const where = `${name} on a ${size}, ${colorScheme}`;
       await page.setViewportSize(viewport);
       await settled(page);
-      await page.screenshot({ ...pictureOf(`${name}-${size}-${colorScheme}`), fullPage: true });
+      await page.screenshot({ path: join(pictures, `${name}-${size}-${colorScheme}.png`), fullPage: true });
       expect(await stickingOut(page), where).toEqual([]);
       // axe is slow: both themes and both sizes are each looked at once.
       if ((size === 'phone') === (colorScheme === 'light')) expect(await violations(page), where).toEqual([]);
@@ -28,9 +28,6 @@ export async function lookAt(page: Page, name: string): Promise<void> {
   }
   await lookInGerman(page, name);
 }
-
-/** JPEG: a long page takes half the time of a PNG. */
-const pictureOf = (name: string) => ({ path: join(pictures, `${name}.jpg`), type: 'jpeg', quality: 80 }) as const;
 
 /** Some parts come when somebody is about to see them: goes down to the end, and up again. */
 export async function seeAll(page: Page): Promise<void> {
@@ -55,7 +52,7 @@ async function lookInGerman(page: Page, name: string): Promise<void> {
   await page.evaluate(() => dispatchEvent(new StorageEvent('storage', { key: 'byok-language', newValue: 'de' })));
   await page.waitForFunction(() => document.documentElement.lang === 'de');
   await settled(page);
-  await page.screenshot({ ...pictureOf(`${name}-phone-german`), fullPage: true });
+  await page.screenshot({ path: join(pictures, `${name}-phone-german.png`), fullPage: true });
   expect(await stickingOut(page), `${name} in German`).toEqual([]);
 }
 

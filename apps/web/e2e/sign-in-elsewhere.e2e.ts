@@ -30,6 +30,11 @@ test('somebody who wants to see a page signs in with their organisation and is t
   await page.getByRole('heading', { name: 'Plan and limits' }).waitFor();
   expect(new URL(page.url()).pathname).toBe('/settings/plan');
   await page.getByText('ada@example.com').waitFor();
+  await page.goto('/settings/profile');
+  await page.getByText('so there is no password here to change').waitFor();
+  await page.getByRole('heading', { name: 'Where you are signed in' }).waitFor();
+  expect(await page.getByRole('button', { name: /Change password|Set up|Add a passkey/ }).count()).toBe(0);
+  await lookAt(page, 'profile-elsewhere');
   expect(complaints(going())).toEqual([]);
 });
 

@@ -53,6 +53,7 @@ export const Me = z.object({
   isAdmin: z.boolean(),
   timezone: z.string().nullable().describe('An IANA zone; null: as the browser.'),
   locale: z.string().nullable().describe('A language; null: as the browser.'),
+  hasPassword: z.boolean().describe('False: signs in elsewhere only.'),
 });
 export type Me = z.infer<typeof Me>;
 

@@ -21,6 +21,7 @@ export const profile: Messages['profile'] = {
   },
   password: {
     title: 'Passwort',
+    none: 'Du meldest dich bei deiner Organisation an, deshalb gibt es hier kein Passwort zu ändern. Auch einen zweiten Faktor und Passkeys richtest du dort ein.',
     lead: 'Ein neues Passwort meldet dich überall ab, nur hier nicht. Zugangstokens gelten weiter: Du widerrufst sie auf ihrer eigenen Seite.',
     current: 'Jetziges Passwort',
     fresh: 'Neues Passwort',

@@ -20,6 +20,7 @@ export const profile = {
   },
   password: {
     title: 'Password',
+    none: 'You sign in with your organisation, so there is no password here to change. A second factor and passkeys are set up there too.',
     lead: 'A new password signs you out everywhere but here. Access tokens go on working: revoke those on their own page.',
     current: 'Current password',
     fresh: 'New password',
