@@ -7,12 +7,18 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import type { Result } from './commit.ts';
 import { openFile } from './native.ts';
+import { type SnapshotTask, work } from './snapshot-work.ts';
 import { createTexts, packResults, unpackBatch, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
 
 export interface WriterOptions {
   path: string;
   /** Makes every commit take this much longer, to see what a slow disk does. */
   commitDelayMs?: number;
+}
+/** What the same script does on a thread of its own, once. */
+export interface ThreadTask {
+  task: SnapshotTask;
+  home: string;
 }
 export type WriterCall = { batch: WireBatch } | { scrub: true } | { close: true };
 export type WriterReply =
@@ -139,10 +145,16 @@ const isConflict = (error: unknown): boolean =>
   error === unmet || (error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_CONSTRAINT'));
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-if (parentPort) {
+function begin(port: NonNullable<typeof parentPort>, given: WriterOptions | ThreadTask): void {
+  if ('task' in given) {
+    void work(given.task, given.home, (reply) => port.postMessage(reply));
+    return;
+  }
   try {
-    serve(parentPort, workerData as WriterOptions);
+    serve(port, given);
   } catch (error) {
-    parentPort.postMessage({ broken: textOf(error) } satisfies WriterReply);
+    port.postMessage({ broken: textOf(error) } satisfies WriterReply);
   }
 }
+
+if (parentPort) begin(parentPort, workerData as WriterOptions | ThreadTask);
