@@ -9,7 +9,7 @@ const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['
 /** Sockets, bodies, SDKs and broken streams, where the engine behind them makes no difference and the time does. */
 const onOneEngine = /(http-connections|gateway-bodies|gateway-sdk|relay\/faults)\.test\.ts$/;
 /** All else that uses the database stage runs on both engines, without anybody having to remember it. */
-const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App)\b/.test(readFileSync(file, 'utf8')));
+const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App|Place)\b/.test(readFileSync(file, 'utf8')));
 
 const shared = { isolate: false, testTimeout: 60_000, hookTimeout: 60_000 };
 

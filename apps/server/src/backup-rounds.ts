@@ -97,7 +97,8 @@ function namesIn(dir: string): string[] {
   try {
     return readdirSync(dir);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    // Where it cannot be read there is none that anybody could restore; that it cannot be written either is found out then.
+    if (error instanceof Error && 'code' in error && /^(ENOENT|ENOTDIR|EACCES)$/.test(String(error.code))) return [];
     throw error;
   }
 }
