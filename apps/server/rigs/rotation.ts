@@ -198,7 +198,7 @@ async function round(stage: Stage, { kills: before, times, say }: RoundOptions):
 async function killCommand(stage: Stage): Promise<void> {
   const command = stage.place.start(['keys', 'rotate'], envOf(stage, 1));
   await Promise.race([command.says(/Sealed anew: /), command.ended]);
-  await wait(stage.random.int(0, 25));
+  await wait(stage.random.int(0, stage.random.chance(0.3) ? 20 : 600));
   await command.stop('SIGKILL');
   stage.tally.byCommand += 1;
 }
@@ -212,7 +212,7 @@ async function killServer(stage: Stage): Promise<void> {
     body: '{}',
   });
   stage.found.promise(res.status === 200, `The administrator was answered ${res.status}: ${await res.text()}`);
-  await wait(stage.random.int(0, 25));
+  await wait(stage.random.int(0, stage.random.chance(0.3) ? 20 : 600));
   await server.stop('SIGKILL');
   stage.tally.byServer += 1;
 }

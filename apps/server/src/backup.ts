@@ -76,6 +76,7 @@ export async function restoreBackup(
   await refuseTaken(database, force);
   const partial = `${database}.${process.pid}.restoring`;
   try {
+    mkdirSync(dirname(database), { recursive: true, mode: 0o700 });
     extract(file, partial, manifest.database.bytes, told);
     refuseUnreadable(await lookIntoDatabase(partial, manifest.database.sha256, dirname(database)), parts);
     await settleDatabase(partial, dirname(database));

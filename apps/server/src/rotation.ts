@@ -202,8 +202,10 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
     if (isStopped) return view(counts);
     await refuseOthers();
     for (const id of view(counts).removable) await retire(id, actor);
-    // What was sealed with the former key shall not be found in the files any more.
-    await db.scrub();
+    // What was sealed with the former key shall not be found in the files any more. While somebody reads for long, it is until they are done.
+    await db
+      .scrub()
+      .catch((cause: unknown) => log.error({}, 'What was sealed with the former key is still in the journal of the database', cause));
     counts = await countAll();
     return view(counts);
   }

@@ -44,7 +44,7 @@ export interface Db {
   commit(list: List): Promise<Result[]>;
   /** The same, for whoever may have another list to put in its place before it leaves. */
   enqueue(list: List): Ticket;
-  /** Removes what was deleted from the files too. */
+  /** Removes what was deleted from the files too. @throws Error: somebody reads for long, or the disk failed; to be tried again */
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
   integrity(maxBytes?: number): Promise<string | null>;

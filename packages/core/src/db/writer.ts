@@ -29,6 +29,7 @@ export type WriterReply =
   | { ready: true };
 
 const checkpointAbovePages = 2_000;
+const scrubWaitMs = 200;
 
 function openForWriting(options: WriterOptions): Database.Database {
   const db = openFile(options.path);
@@ -114,6 +115,17 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     }
   }
 
+  /** Somebody who reads for long, a backup or Litestream, keeps old pages in the journal: nobody's write waits for them. */
+  function scrub(): WriterReply {
+    db.pragma(`busy_timeout = ${scrubWaitMs}`);
+    try {
+      const [row] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+      return row?.busy === 0 ? { scrubbed: true } : { broken: 'What was deleted is still in the journal: somebody reads it.' };
+    } finally {
+      db.pragma('busy_timeout = 5000');
+    }
+  }
+
   let batches = 0;
   port.on('message', (call: WriterCall) => {
     const reply = (message: WriterReply) => port.postMessage(message);
@@ -123,8 +135,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
         batches += 1;
         if (batches % 64 === 0) checkpoint();
       } else if ('scrub' in call) {
-        db.pragma('wal_checkpoint(TRUNCATE)');
-        reply({ scrubbed: true });
+        reply(scrub());
       } else {
         db.pragma('wal_checkpoint(TRUNCATE)');
         db.close();
