@@ -1,10 +1,17 @@
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { testOnSqlite } from '@synthstack/core/testing';
+import { createKeyring } from '@synthstack/core/keyring';
+import { formerSchemas, makeFormerDb, testOnSqlite, testPlace } from '@synthstack/core/testing';
 import { expect, test } from 'vitest';
 import { type TestApp, testApp } from '../test/app.ts';
 import { manualClock } from '../test/clock.ts';
-import { readBackup } from './backup.ts';
+import { masterKeys } from '../test/vault.ts';
+import { createModules } from './app.ts';
+import { readBackup, restoreBackup } from './backup.ts';
+import { loadConfig } from './config.ts';
+import { createLog } from './ports/log.ts';
+
+const log = createLog({ level: 'error', format: 'json', write: () => undefined });
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
@@ -68,6 +75,51 @@ testOnSqlite('one that cannot be made is told once, tried again, and stops nothi
   expect(namesIn(dir)).toHaveLength(1);
   expect(app.app.backups?.isFailing()).toBe(false);
 });
+
+testOnSqlite(
+  'before a newer version changes the tables, it keeps the database as it was; without that backup it changes nothing',
+  async () => {
+    await using place = await testPlace(false);
+    const [former = '', database] = [formerSchemas.at(-3), join(place.folder, 'byok.db')];
+    const keyring = createKeyring({ current: masterKeys.one });
+    const apiKey = 'sk-proj-Kq83hfPq02LmXz71TtYe9Rb4Vb3kQ9xT7mZ2';
+    const sealed = keyring.seal('provider-key', ['ada', 'openai', 'k1'], apiKey);
+    await makeFormerDb(place, former, async (run) => {
+      const sql = `insert into provider_key (id, owner, provider, key_hint, encrypted_blob, nonce, master_key_id, status, created_at, updated_at)
+      values ('k1', 'ada', 'openai', '****...7mZ2', ?, ?, ?, 'valid', 1, 1)`;
+      await run({ sql, params: [sealed.encryptedBlob, sealed.nonce, sealed.masterKeyId] });
+    });
+    const start = (ENCRYPTION_KEY: string) =>
+      createModules(loadConfig({ ENCRYPTION_KEY, AUTH_SECRET: 'c2f1d6a5e0b94b7f8a3d1e6c5b2a9f80', DATA_DIR: place.folder }), { log });
+    await expect(start(masterKeys.two)).rejects.toMatchObject({
+      code: 'invalid_config',
+      message: expect.stringContaining('Before its tables are changed'),
+    });
+    const kept = join(place.folder, 'backups');
+    rmSync(kept, { recursive: true });
+    writeFileSync(kept, 'in the way');
+    await expect(start(masterKeys.one)).rejects.toMatchObject({
+      code: 'storage_unavailable',
+      message: expect.stringContaining('no such folder'),
+    });
+    rmSync(kept);
+    const modules = await start(masterKeys.one);
+    const [key] = await modules.vault.sealedOf('ada');
+    expect(key && modules.vault.use(key, (secret) => secret.expose())).toBe(apiKey);
+    await modules.outbound.close();
+    await modules.db.close();
+    const [name = ''] = namesIn(kept);
+    expect(name).toMatch(/^before-0\.1\.0-.*Z\.backup$/);
+    // A later start finds nothing to change, and makes none.
+    const again = await start(masterKeys.one);
+    await again.outbound.close();
+    await again.db.close();
+    expect(namesIn(kept)).toEqual([name]);
+    const parts = { keyring, version: '0.1.0', nowMs: () => 0, database };
+    const { manifest } = await restoreBackup(parts, join(kept, name), { force: true });
+    expect(manifest.migrations.at(-1)).toBe(former);
+  },
+);
 
 test('a folder for backups and a database of PostgreSQL do not go together, which is said', async () => {
   const started = testApp({ env: { BACKUP_DIR: './kept', DATABASE_URL: 'postgres://db.example.com/byok' } });

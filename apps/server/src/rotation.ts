@@ -42,6 +42,7 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
   let unreadableRows = 0;
   let error: string | null = null;
   let isStopped = false;
+  let hasMoved = false;
 
   /** @throws AppError `conflict`: to seal anew what such a process has to open would take the keys away from it */
   async function refuseOthers(): Promise<void> {
@@ -152,6 +153,7 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
       // Caches hold the nonces of before: a cached key opens as it did, and is read anew all the same.
       await db.commit([...writes, ...(await countSeal(writes.length)), statement(bumpGeneration(db.orm, db.tables))]);
       moved(thing, from, writes.length);
+      hasMoved = true;
     }
     return last.nonce;
   }
@@ -190,6 +192,17 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
     }
   }
 
+  /** What was sealed with the former key shall not be found in the files any more. */
+  async function clearFiles(): Promise<void> {
+    try {
+      await db.scrub();
+    } catch {
+      const until =
+        'What was sealed with the former key stays in the journal of the database while somebody reads it for long: a backup, or Litestream';
+      log.info({}, until);
+    }
+  }
+
   async function rotate(actor: string, told: (view: RotationView) => void): Promise<RotationView> {
     await refuseOthers();
     counts = await countAll();
@@ -202,10 +215,7 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
     if (isStopped) return view(counts);
     await refuseOthers();
     for (const id of view(counts).removable) await retire(id, actor);
-    // What was sealed with the former key shall not be found in the files any more. While somebody reads for long, it is until they are done.
-    await db
-      .scrub()
-      .catch((cause: unknown) => log.error({}, 'What was sealed with the former key is still in the journal of the database', cause));
+    if (hasMoved) await clearFiles();
     counts = await countAll();
     return view(counts);
   }
