@@ -10,7 +10,7 @@ const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['
 const onOneEngine =
   /\/(authorisation|http|http-connections|gateway-(bodies|fetch|outlet|sdk)|relay\/(faults|platform|promises))\.test\.ts$/;
 /** All else that uses the database stage runs on both engines, without anybody having to remember it. */
-const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App)\b/.test(readFileSync(file, 'utf8')));
+const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App|Place)\b/.test(readFileSync(file, 'utf8')));
 
 const shared = { isolate: false, testTimeout: 60_000, hookTimeout: 60_000 };
 

@@ -1,17 +1,20 @@
 /** The only wiring: builds every module once, in order, and hands each what it needs. */
 import { AppError, type ProviderId, type TierName } from '@synthstack/core';
 import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
-import { createKeyring } from '@synthstack/core/keyring';
+import type { Keyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
 import { createAgents } from './agents.ts';
 import { type Audit, createAudit } from './audit.ts';
 import { type Auth, createAuth } from './auth.ts';
+import { type BackupParts, backUpBeforeMigrating } from './backup.ts';
+import { createBackupRounds } from './backup-rounds.ts';
 import { createBilling } from './billing.ts';
 import { createTill } from './billing-till.ts';
-import { type Boot, startBoot } from './boot.ts';
+import { type Boot, livingBoots, startBoot } from './boot.ts';
 import { createCallers } from './callers.ts';
 import { createCheckLimits } from './check-limits.ts';
 import type { Config } from './config.ts';
+import { keyringOf } from './config-keyring.ts';
 import { createConversations } from './conversations.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
@@ -38,6 +41,7 @@ import { createPriceBook } from './prices.ts';
 import { createPriceFeed } from './prices-feed.ts';
 import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
+import { createRotation } from './rotation.ts';
 import { createSessionWatch } from './session-watch.ts';
 import { createTokens } from './tokens.ts';
 import { createVault, type StoredKey, type UsableKey } from './vault.ts';
@@ -76,6 +80,7 @@ export type Modules = Pick<
   | 'oidc'
   | 'prices'
   | 'repricing'
+  | 'rotation'
 >;
 
 const recheckEveryMs = 10_000;
@@ -87,11 +92,15 @@ const tidyEveryMs = 3_600_000;
 export async function createModules(config: Config, given: Partial<Ports> = {}) {
   const clock = given.clock ?? systemClock;
   const log = given.log ?? createLog({ level: config.logLevel, format: config.logFormat });
-  const { encryptionKey, authSecret } = config;
-  if (!encryptionKey || !authSecret) throw new AppError('invalid_config', 'ENCRYPTION_KEY and AUTH_SECRET must be set.');
-  const keyring = createKeyring({ current: encryptionKey.expose(), previous: config.previousEncryptionKeys.map((key) => key.expose()) });
+  const { authSecret } = config;
+  if (!config.encryptionKey || !authSecret) throw new AppError('invalid_config', 'ENCRYPTION_KEY and AUTH_SECRET must be set.');
+  const keyring = keyringOf(config);
+  const backup = backupParts(config, keyring, clock);
   const db = await openDb({
     url: config.databaseUrl,
+    ...(backup && {
+      beforeMigrating: async () => log.info({ file: await backUpBeforeMigrating(backup) }, 'Made a backup before changing the tables'),
+    }),
     ...(given.pg && { pg: given.pg }),
     ...(given.commitDelayMs && { commitDelayMs: given.commitDelayMs }),
   });
@@ -140,9 +149,11 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const prices = createPriceBook({ db, clock, audit: audit.entry });
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
+    const living = () => livingBoots({ db, clock });
+    const rotation = createRotation({ db, keyring, log, audit: audit.entry, countSeal: vault.countSeal, livingBoots: living });
     return {
-      ...{ config, clock, log, db, keyring, outbound, sender, mailer },
-      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices },
+      ...{ config, clock, log, db, keyring, backup, outbound, sender, mailer },
+      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices, rotation },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -184,7 +195,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
   const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer, prices } = modules;
   await prices.fresh();
-  const boot = await startBoot({ db, clock });
+  const boot = await startBoot({ db, clock, sealsWith: modules.keyring.sealingKeyId });
   const { price } = prices;
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
   const live = createLive({ db, clock, watchSession });
@@ -283,6 +294,21 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     }),
   );
 
+  const backups = modules.backup && createBackups(config, modules.backup);
+  if (backups) {
+    metrics.watch(
+      'backup_last_timestamp_seconds',
+      'When the newest scheduled backup was made, since 1970; 0: there is none.',
+      () => (backups.lastAt() ?? 0) / 1_000,
+    );
+    metrics.watch('backup_failing', '1: the last try at a scheduled backup has failed.', () => Number(backups.isFailing()));
+  }
+
+  function createBackups({ backups: { dir, everyHours, keep } }: Config, parts: BackupParts) {
+    if (dir === undefined) return null;
+    return createBackupRounds({ ...{ dir, everyHours, keep, clock, log }, backup: parts, commit: db.commit, notice: notices.entry });
+  }
+
   const planEndings = createPlanEndings({ db, clock, notice: notices.entry });
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
@@ -316,6 +342,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     noticesLive,
     post,
     tidying,
+    backups,
     metrics,
     limits,
     callers,
@@ -342,14 +369,21 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       checking.stop();
       post.stop();
       tidying.stop();
-      await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
+      backups?.stop();
+      await Promise.all([repricing.stop(), feed?.stop(), agents.idle(), modules.rotation.stop()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle()]);
+      await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle(), backups?.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();
     },
   };
+}
+
+/** @returns null: PostgreSQL, which has tools of its own */
+function backupParts({ databaseUrl, version, acceptLoss }: Config, keyring: Keyring, clock: Clock): BackupParts | null {
+  if (!databaseUrl.startsWith('file:')) return null;
+  return { database: databaseUrl.slice('file:'.length), keyring, version, nowMs: clock.now, acceptLoss };
 }
 
 /** @returns null: this server sends no e-mail */

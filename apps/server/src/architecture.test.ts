@@ -11,7 +11,7 @@ const server = 'apps/server/src/';
 
 /** Lowest first. A module is a file, the files that are named after it (`vault-rows.ts`), and a folder of its name. */
 const ranks: readonly (readonly string[])[] = [
-  ['base-url', 'body', 'json-weight', 'printable', 'streams', 'target', 'zone', 'pages'],
+  ['base-url', 'body', 'json-weight', 'printable', 'sealed', 'streams', 'target', 'zone', 'pages'],
   ['config', 'ports'],
   ['providers'],
   [
@@ -34,6 +34,8 @@ const ranks: readonly (readonly string[])[] = [
     'generation',
     'conversations',
     'prices',
+    'rotation',
+    'backup',
   ],
   ['relay', 'callers'],
   ['agents'],
@@ -52,7 +54,7 @@ const mayExpose: Readonly<Record<string, number>> = {
   'apps/server/src/billing-till.ts': 2,
   'apps/server/src/identity-oidc.ts': 1,
   'apps/server/src/auth.ts': 1,
-  'apps/server/src/app.ts': 2,
+  'apps/server/src/config-keyring.ts': 2,
   'apps/server/src/mail.ts': 1,
   'apps/server/src/ports/mail.ts': 1,
   'apps/server/src/metrics-access.ts': 1,

@@ -134,6 +134,8 @@ const table: Readonly<Record<string, Line>> = {
   'GET /api/v1/admin/prices': { who: 'admin', ok: 200 },
   'POST /api/v1/admin/prices': { who: 'admin', ok: 200, json: price },
   'DELETE /api/v1/admin/prices/{provider}/{model}': { who: 'admin', ok: 204 },
+  'GET /api/v1/admin/rotation': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/rotation': { who: 'admin', ok: 200 },
 
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
   'trpc accounts.who': { who: 'anyone', ok: 200 },
@@ -201,6 +203,8 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.prices.list': { who: 'admin', ok: 200, json: {} },
   'trpc admin.prices.set': { who: 'admin', ok: 200, json: price },
   'trpc admin.prices.remove': { who: 'admin', ok: 200, json: { provider: price.provider, model: price.model } },
+  'trpc admin.rotation.state': { who: 'admin', ok: 200 },
+  'trpc admin.rotation.start': { who: 'admin', ok: 200, json: {} },
 
   'trpc billing.view': { who: 'user', ok: 200 },
   'trpc billing.prices': { who: 'user', ok: 200 },

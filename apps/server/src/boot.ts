@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { AppError } from '@synthstack/core';
-import { atomically, type Db } from '@synthstack/core/db';
+import { atomically, type Db, type Tables } from '@synthstack/core/db';
 import { eq } from 'drizzle-orm';
 import { type Clock, repeatedly } from './ports/clock.ts';
 
@@ -21,20 +21,14 @@ export interface Boot {
   stop(): Promise<void>;
 }
 
-export async function startBoot({ db, clock }: { db: Db; clock: Clock }): Promise<Boot> {
+/** @param sealsWith  id of the master key that this process seals with */
+export async function startBoot({ db, clock, sealsWith = '' }: { db: Db; clock: Clock; sealsWith?: string }): Promise<Boot> {
   const { boot } = db.tables;
   const id = randomUUID();
   const host = hostname();
 
-  const isDead = (row: typeof boot.$inferSelect): boolean => {
-    if (row.id === id) return false;
-    if (row.host !== host) return clock.now() - row.heartbeatAt > deadAfterMs;
-    // Our own process number under another id: it was given to us after its former owner had died.
-    return row.pid === process.pid ? !living.has(row.id) : !processLives(row.pid);
-  };
-
   async function buryDead(): Promise<string[]> {
-    const dead = (await db.orm.select().from(boot)).filter(isDead);
+    const dead = (await db.orm.select().from(boot)).filter((row) => row.id !== id && isDead(row, clock.now()));
     if (dead.length > 0) await atomically(db, (tx) => dead.map((row) => tx.delete(boot).where(eq(boot.id, row.id))));
     return dead.map((row) => row.id);
   }
@@ -45,7 +39,7 @@ export async function startBoot({ db, clock }: { db: Db; clock: Clock }): Promis
     for (const slot of free) {
       const now = clock.now();
       try {
-        await db.orm.insert(boot).values({ id, slot, host, pid: process.pid, startedAt: now, heartbeatAt: now });
+        await db.orm.insert(boot).values({ id, slot, host, pid: process.pid, sealsWith, startedAt: now, heartbeatAt: now });
         return slot;
       } catch (error) {
         if (!(await isTaken(slot))) throw error;
@@ -78,6 +72,19 @@ export async function startBoot({ db, clock }: { db: Db; clock: Clock }): Promis
       await db.orm.delete(boot).where(eq(boot.id, id));
     },
   };
+}
+
+type BootRow = Tables['boot']['$inferSelect'];
+
+/** The servers that use this database now, whatever process they are. */
+export async function livingBoots({ db, clock }: { db: Db; clock: Clock }): Promise<BootRow[]> {
+  return (await db.orm.select().from(db.tables.boot)).filter((row) => !isDead(row, clock.now()));
+}
+
+function isDead(row: BootRow, nowMs: number): boolean {
+  if (row.host !== hostname()) return nowMs - row.heartbeatAt > deadAfterMs;
+  // Our own process number under another id: it was given to us after its former owner had died.
+  return row.pid === process.pid ? !living.has(row.id) : !processLives(row.pid);
 }
 
 /** The boots of this very process: tests start several. */

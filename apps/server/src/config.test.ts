@@ -114,6 +114,9 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
   UPSTREAM_IDLE_TIMEOUT_MS: milliseconds,
   UPSTREAM_TOTAL_TIMEOUT_MS: milliseconds,
   BODY_LIMIT_BYTES: { good: ['1024', '33554432'], bad: ['1023', '2000000000', '32MB', '-5'] },
+  BACKUP_EVERY_HOURS: { good: ['1', '24', '8760'], bad: ['0', '-1', '0.5', '8761', 'daily'] },
+  BACKUP_KEEP: { good: ['1', '14'], bad: ['0', '-1', 'all'] },
+  BACKUP_DIR: { good: ['./backups', '/mnt/backups'], bad: [] },
   PLATFORM_BETA_HEADERS: {
     good: ['context-1m-2025-08-07', 'assistants=v2, context-1m-2025-08-07'],
     bad: ['two words', 'line\nbreak', 'quo"te', 'x'.repeat(101)],

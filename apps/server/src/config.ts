@@ -187,6 +187,9 @@ const Env = z.object({
     .refine(isListAddress, 'An address such as https://example.com/prices.json, without a user name; http:// only to this machine.')
     .optional()
     .describe('A price list, fetched at the start and once a day; off unless set.'),
+  BACKUP_DIR: z.string().optional().describe('A folder for backups that are made by themselves; none: none are.'),
+  BACKUP_EVERY_HOURS: whole(1, 8_760, 'Hours, a whole number from 1 to 8760.').default(24).describe('How often.'),
+  BACKUP_KEEP: whole(1, 10_000, 'A whole number from 1 to 10000.').default(14).describe('How many of them are kept.'),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'Use 16 characters or more, without spaces.')
@@ -290,6 +293,12 @@ function toConfig(env: z.infer<typeof Env>) {
     /** Both or none: then this server sends no e-mail. */
     mail: { server: env.SMTP_URL, from: env.MAIL_FROM },
     pricesUrl: env.PRICES_URL,
+    /** Backups that the server makes by itself; `dir` undefined: none. */
+    backups: {
+      dir: env.BACKUP_DIR === undefined ? undefined : resolve(env.BACKUP_DIR),
+      everyHours: env.BACKUP_EVERY_HOURS,
+      keep: env.BACKUP_KEEP,
+    },
     metricsToken: secretOf(env.METRICS_TOKEN),
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),
@@ -350,6 +359,8 @@ function contradictions(config: Config): string[] {
   const { secretKey, webhookSecret, tiers } = config.stripe;
   const set = [secretKey, webhookSecret, tiers.size > 0 || undefined].filter((one) => one !== undefined);
   if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
+  if (config.backups.dir !== undefined && !config.databaseUrl.startsWith('file:'))
+    wrong.push('BACKUP_DIR: backups are of SQLite only; PostgreSQL has pg_dump.');
   if (Boolean(config.tls.certFile) !== Boolean(config.tls.keyFile)) wrong.push('TLS_CERT_FILE and TLS_KEY_FILE go together.');
   return wrong;
 }

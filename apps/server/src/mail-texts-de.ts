@@ -122,6 +122,13 @@ export const mailTexts: MailTexts = {
       ],
       action: toNotices,
     }),
+    'notice.backup_failed': () => ({
+      subject: 'Eine Sicherung konnte nicht erstellt werden',
+      paragraphs: [
+        'Die geplante Sicherung konnte nicht erstellt werden. Sieh dir BACKUP_DIR und den Platz auf seiner Platte an. Was nicht stimmt, steht im Log des Servers.',
+      ],
+      action: toNotices,
+    }),
     reset_password: (_data, say) => ({
       subject: 'Wähle ein neues Passwort',
       paragraphs: [`Jemand hat für dein Konto auf ${say.server} ein neues Passwort angefordert. Dieser Link gilt einmal und nicht lange.`],

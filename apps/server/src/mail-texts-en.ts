@@ -116,6 +116,13 @@ export const mailTexts: MailTexts = {
       ],
       action: toNotices,
     }),
+    'notice.backup_failed': () => ({
+      subject: 'A backup could not be made',
+      paragraphs: [
+        'The scheduled backup could not be made. Look at BACKUP_DIR and at the room on its disk. What is wrong stands in the log of the server.',
+      ],
+      action: toNotices,
+    }),
     reset_password: (_data, say) => ({
       subject: 'Choose a new password',
       paragraphs: [`Somebody asked for a new password for your account at ${say.server}. This link works once, and not for long.`],

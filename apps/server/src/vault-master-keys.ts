@@ -5,9 +5,10 @@
 import { AppError } from '@synthstack/core';
 import { type Db, must, type Statement, statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
-import { and, eq, lt, sql } from 'drizzle-orm';
+import { and, eq, lte, sql } from 'drizzle-orm';
 import type { Administrators, NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
+import { sealedThings } from './sealed.ts';
 
 export interface MasterKeyParts {
   db: Db;
@@ -24,7 +25,7 @@ const administrators: Administrators = 'administrators';
 export type MasterKeys = ReturnType<typeof createMasterKeys>;
 
 export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts) {
-  const { masterKey, providerKey, conversation, twoFactor } = db.tables;
+  const { masterKey } = db.tables;
   const { sealingKeyId } = keyring;
 
   /** Several processes may start at once: one of them writes it. @param repair  the one that is there does not open */
@@ -52,12 +53,12 @@ export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts)
     async openCanaries(reset?: 'accept-loss'): Promise<void> {
       const canaries = await db.orm.select().from(masterKey);
       if (reset !== 'accept-loss') {
-        const sealed = [
-          ...(await db.orm.selectDistinct({ id: providerKey.masterKeyId }).from(providerKey)),
-          ...(await db.orm.selectDistinct({ id: conversation.masterKeyId }).from(conversation)),
-          ...(await db.orm.selectDistinct({ id: twoFactor.masterKeyId }).from(twoFactor)),
-        ];
-        const lost = [...new Set(sealed.map(({ id }) => id))].filter((id) => !keyring.canOpen(id));
+        const needed = await Promise.all(
+          sealedThings(db.tables)
+            .filter(({ isPassing }) => !isPassing)
+            .map(({ table }) => db.orm.selectDistinct({ id: table.masterKeyId }).from(table)),
+        );
+        const lost = [...new Set(needed.flat().map(({ id }) => String(id)))].filter((id) => !keyring.canOpen(id));
         const broken = canaries.filter((row) => keyring.canOpen(row.id) && !isOpen(row)).map(({ id }) => id);
         const opened = canaries.some(isOpen);
         if (lost.length > 0) throw wrongKey(lost, keyring.keyIds);
@@ -73,24 +74,24 @@ export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts)
     },
 
     /**
-     * The statements that count one seal, for the list that stores what was sealed.
+     * The statements that count one seal, or several, for the list that stores what was sealed.
      * @throws AppError `storage_unavailable`: this master key must not seal any more
      */
-    async countSeal(): Promise<Statement[]> {
+    async countSeal(seals = 1): Promise<Statement[]> {
       const [row] = await db.orm.select({ seals: masterKey.seals }).from(masterKey).where(eq(masterKey.id, sealingKeyId));
       if (!row) throw new AppError('internal', 'The vault was used before its canaries were opened.');
-      if (row.seals >= mostSeals) throw wornOut();
+      if (row.seals + seals > mostSeals) throw wornOut();
       const counted = db.orm
         .update(masterKey)
-        .set({ seals: sql`${masterKey.seals} + 1` })
-        .where(and(eq(masterKey.id, sealingKeyId), lt(masterKey.seals, mostSeals)));
+        .set({ seals: sql`${masterKey.seals} + ${seals}` })
+        .where(and(eq(masterKey.id, sealingKeyId), lte(masterKey.seals, mostSeals - seals)));
       const warning: NoticeEntry = {
         userId: administrators,
         kind: 'rotation_due',
         dedupe: `rotation_due:${sealingKeyId}`,
         data: { masterKeyId: sealingKeyId },
       };
-      return [must(counted), ...(row.seals + 1 >= warnAtSeals ? [notice(warning)] : [])];
+      return [must(counted), ...(row.seals + seals >= warnAtSeals ? [notice(warning)] : [])];
     },
   };
 }

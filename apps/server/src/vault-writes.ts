@@ -26,8 +26,8 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
   const inTurn = createTurns();
   const scrub = createScrub(db);
 
-  /** The row as it was used; once it is replaced, nothing. */
-  const current = (key: StoredKey): SQL | undefined => and(eq(providerKey.id, key.id), eq(providerKey.nonce, key.sealed.nonce));
+  /** The key as it was used; once it is replaced, which makes another id, nothing. Its nonce may change: rotation.ts seals the same key anew. */
+  const current = (key: StoredKey): SQL => eq(providerKey.id, key.id);
 
   async function putOnce(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<[StoredKey, StoredKey | null]> {
     const before = await rows.at(place);

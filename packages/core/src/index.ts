@@ -6,6 +6,7 @@ export * from './contracts/keys.ts';
 export * from './contracts/notices.ts';
 export * from './contracts/plans.ts';
 export * from './contracts/prices.ts';
+export * from './contracts/rotation.ts';
 export * from './contracts/tokens.ts';
 export * from './contracts/usage.ts';
 export * from './device.ts';

@@ -5,7 +5,7 @@ import { nonceLength, openGcm, sealGcm, tagLength } from './gcm.ts';
 export { nonceLength, openGcm, sealGcm } from './gcm.ts';
 
 /** One subkey a purpose, so that what was sealed for one can never be opened as another. */
-export type Purpose = 'provider-key' | 'platform-key' | 'conversation' | 'totp' | 'mail' | 'canary';
+export type Purpose = 'provider-key' | 'platform-key' | 'conversation' | 'totp' | 'mail' | 'backup' | 'canary';
 
 /** One sealed value, as it lies in three columns. */
 export interface Sealed {
@@ -50,6 +50,7 @@ const unreadableSentences = {
   conversation: 'This conversation cannot be opened with the master key of this server.',
   totp: 'Your second factor cannot be opened with the master key of this server. An administrator has to reset it.',
   mail: 'This e-mail cannot be opened with the master key of this server.',
+  backup: 'This backup cannot be opened with the master key of this server.',
   canary: 'ENCRYPTION_KEY is not the key with which the data of this server was sealed.',
 } as const satisfies Record<Purpose, string>;
 
@@ -116,6 +117,7 @@ function deriveMasterKey(name: string, hex: string): MasterKey {
     conversation: subkey('conversation'),
     totp: subkey('totp'),
     mail: subkey('mail'),
+    backup: subkey('backup'),
     canary: subkey('canary'),
   };
   parsed.key.fill(0);

@@ -7,7 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { test } from 'vitest';
+import type { Statement } from '../src/db/commit.ts';
+import { migrate } from '../src/db/migrate.ts';
+import { migrations } from '../src/db/migrations/index.ts';
 import { type Db, type DbOptions, openDb, type PgConnection } from '../src/db/open.ts';
+import { openPostgres } from '../src/db/postgres.ts';
+import { openSqlite } from '../src/db/sqlite.ts';
+import { batchOf } from '../src/db/sums.ts';
 
 export const testDialect = process.env.TEST_DATABASE === 'postgres' ? 'postgres' : 'sqlite';
 
@@ -54,6 +60,29 @@ export async function testDb(options: Partial<DbOptions> = {}): Promise<TestDb> 
       await place[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The schemas that releases had: the names of the last migration of each. */
+export const formerSchemas: readonly string[] = migrations.slice(0, -1).map(({ name }) => name);
+
+/** Makes the database of an older release. @param last  its last migration. @param place  without any table yet */
+export async function makeFormerDb(
+  { options }: TestPlace,
+  last: string,
+  fill: (run: (statement: Statement) => Promise<unknown[][]>) => Promise<void>,
+): Promise<void> {
+  const engine = options.pg ? openPostgres(options.pg) : await openSqlite({ path: options.url.slice('file:'.length) });
+  try {
+    await migrate(engine, { steps: migrations.slice(0, migrations.findIndex(({ name }) => name === last) + 1) });
+    await fill(async (statement) => {
+      if (engine.reads(statement.sql)) return engine.read(statement.sql, statement.params);
+      const [outcome] = (await engine.runBatch(batchOf([[statement]]))).outcomes;
+      if (!outcome || 'failure' in outcome) throw new Error(outcome?.message);
+      return outcome.results[0]?.rows ?? [];
+    });
+  } finally {
+    await engine.close();
+  }
 }
 
 // One PostgreSQL for a whole vitest worker, since it takes seconds to start.

@@ -4,6 +4,7 @@ import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
 import { adminPrices } from './admin-prices.ts';
+import { adminRotation } from './admin-rotation.ts';
 import { agents } from './agents.ts';
 import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
@@ -22,7 +23,7 @@ export const appRouter = router({
   conversations,
   notices,
   billing,
-  admin: router({ agents: adminAgents, notices: adminNotices, prices: adminPrices }),
+  admin: router({ agents: adminAgents, notices: adminNotices, prices: adminPrices, rotation: adminRotation }),
 });
 export type AppRouter = typeof appRouter;
 

@@ -174,9 +174,13 @@ const commands = [
   'users reset-link',
   'users reset-factors',
   'tokens add',
+  'keys rotate',
+  'backup',
+  'restore',
   'doctor',
   'migrate',
   'version',
+  'completion',
 ];
 
 test('each command has help, and wrong usage is code 2 with the usage and without side effects', async () => {
@@ -242,10 +246,13 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
   expect(checks.map(({ id, state }) => `${id} ${state}`)).toEqual([
     'configuration ok',
     'env-file ok',
+    'data-files ok',
     expect.stringMatching(/^disk (ok|warning)$/),
+    'backup warning',
     'platform-models ok',
     'reach-openai ok',
     'reach-anthropic ok',
+    'clock ok',
     'mail warning',
     'database ok',
     'master-key ok',
@@ -274,7 +281,7 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
   });
   expect(unlucky.code).toBe(0);
   const warned = (JSON.parse(unlucky.out) as Checks).checks.filter(
-    ({ state, id }) => state === 'warning' && !/^(disk|mail|platform-[oa])/.test(id),
+    ({ state, id }) => state === 'warning' && !/^(disk|backup|mail|platform-[oa])/.test(id),
   );
   expect(warned).toEqual([
     {
@@ -379,4 +386,116 @@ test('a price list is taken over as a whole or not at all, and says what it chan
     code: 2,
     err: expect.stringContaining('more.json'),
   });
+});
+
+const databaseRows = (path: string, sql: string) => {
+  const db = new DatabaseSync(path, { readOnly: true });
+  const rows = db.prepare(sql).all();
+  db.close();
+  return rows;
+};
+
+test('the master key is changed, a backup is made and restored elsewhere, each while the server runs, and what cannot be is refused', async () => {
+  await using provider = await startProvider();
+  const { OPENAI_BASE_URL, ANTHROPIC_BASE_URL } = { OPENAI_BASE_URL: provider.openaiUrl, ANTHROPIC_BASE_URL: provider.anthropicUrl };
+  await using here = await settled({ ...freshSecrets(), OPENAI_BASE_URL, ANTHROPIC_BASE_URL });
+  const { ENCRYPTION_KEY: former = '' } = here.env;
+  const port = `${await freePort()}`;
+  const made = await here.run(['tokens', 'add', '--email', 'ada@example.com', '--name', 'x', '--scope', 'manage']);
+  const token = made.out.trim();
+  const apiKey = 'sk-proj-Kq83hfPq02LmXz71TtYe9Rb4Vb3kQ9xT7mZ2';
+  provider.key(apiKey, 'good');
+  const url = `http://127.0.0.1:${port}`;
+  const message = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] };
+  const chat = () => call(`${url}/v1/chat/completions`, { token, json: message });
+
+  const before = here.start(['serve'], { ...here.env, PORT: port });
+  await before.says(/is at http/);
+  expect((await call(`${url}/api/v1/api-keys`, { token, json: { provider: 'openai', apiKey } })).status).toBe(201);
+  const changed = { ...here.env, ENCRYPTION_KEY: freshSecrets().ENCRYPTION_KEY ?? '', ENCRYPTION_KEY_PREVIOUS: former };
+  const early = await here.run(['keys', 'rotate'], { env: changed });
+  expect(early).toMatchObject({
+    code: 1,
+    out: '',
+    err: expect.stringMatching(/Another server still seals with a former master key \(process \d+ on /),
+  });
+  expect((await chat()).status).toBe(200);
+  await before.stop();
+
+  const server = here.start(['serve'], { ...changed, PORT: port });
+  await server.says(/is at http/);
+  const doctorOf = async (id: string) =>
+    (JSON.parse((await here.run(['doctor', '--json'], { env: changed })).out) as Checks).checks.find((check) => check.id === id);
+  expect(await doctorOf('master-key')).toMatchObject({ state: 'warning', detail: expect.stringContaining('byok keys rotate') });
+  const rotated = await here.run(['keys', 'rotate', '--json'], { env: changed });
+  const [id] = databaseRows(databaseOf(here), 'select id from master_key').map((row) => String(row.id));
+  expect(rotated).toMatchObject({ code: 0, err: expect.stringMatching(/Sealed anew: [\s\S]*take it out of ENCRYPTION_KEY_PREVIOUS/) });
+  expect(JSON.parse(rotated.out)).toMatchObject({ masterKeyId: id, total: 1, done: 1, removable: [expect.stringMatching(/^mk_/)] });
+  expect((await chat()).status).toBe(200);
+  expect(await doctorOf('master-key')).toMatchObject({ state: 'ok', detail: expect.stringMatching(/Take mk_\w+ out/) });
+
+  const kept = await here.run(['backup', 'kept/one.backup', '--json'], { env: changed });
+  expect(kept).toMatchObject({ code: 0, err: expect.stringMatching(/Copied pages[\s\S]*opened it with ENCRYPTION_KEY/) });
+  expect(JSON.parse(kept.out)).toMatchObject({ file: 'kept/one.backup', masterKeyIds: [id], rows: { provider_key: 1, user: 1 } });
+  expect(await here.run(['backup', 'kept/one.backup'], { env: changed })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('--force'),
+  });
+  expect(await here.run(['restore', 'kept/one.backup'], { env: changed })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('--force'),
+  });
+  const inUse = await here.run(['restore', 'kept/one.backup', '--force'], { env: changed });
+  expect(inUse).toMatchObject({ code: 1, err: expect.stringContaining('A server or a command uses') });
+  expect((await chat()).status).toBe(200);
+  expect((await server.stop()).code).toBe(0);
+
+  const { ENCRYPTION_KEY = '' } = changed;
+  const elsewhere = { ...here.env, ENCRYPTION_KEY, DATA_DIR: './elsewhere' };
+  const wrong = { ...elsewhere, ENCRYPTION_KEY: former };
+  expect(await here.run(['restore', 'kept/one.backup'], { env: wrong })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(`that is ${id}`),
+  });
+  expect(existsSync(join(here.folder, 'elsewhere'))).toBe(false);
+  const restored = await here.run(['restore', 'kept/one.backup', '--json'], { env: elsewhere });
+  expect(restored).toMatchObject({ code: 0, err: expect.stringMatching(/Restored bytes[\s\S]*byok serve/) });
+  expect(JSON.parse(restored.out)).toMatchObject({ former: null, version: '0.1.0' });
+  const again = here.start(['serve'], { ...elsewhere, PORT: port });
+  await again.says(/is at http/);
+  expect((await chat()).status).toBe(200);
+  expect((await again.stop()).code).toBe(0);
+  expect(provider.requests.at(-1)?.key).toBe(apiKey);
+
+  const postgres = { ...here.env, DATABASE_URL: 'postgres://db.example.com/byok' };
+  expect(await here.run(['backup', 'x'], { env: postgres })).toMatchObject({ code: 1, err: expect.stringContaining('pg_dump') });
+  const printed = Buffer.from(here.printed() + readFileSync(join(here.folder, 'kept/one.backup'), 'latin1'), 'latin1');
+  for (const secret of [apiKey, former, ENCRYPTION_KEY]) expect(findPlanted(secret, printed)).toEqual([]);
+  expect(findPlanted(token, printed)).not.toEqual([]);
+});
+
+test('shells complete what the program knows', async () => {
+  await using here = await place();
+  const [bash, zsh, fish, none, other] = await Promise.all(
+    [['bash'], ['zsh'], ['fish'], [], ['tcsh']].map((words) => here.run(['completion', ...words])),
+  );
+  for (const said of [bash, zsh, fish]) {
+    expect(said).toMatchObject({ code: 0, err: '' });
+    for (const word of ['users', 'set-tier', 'password-stdin', 'rotate', 'restore', 'force']) expect(said?.out).toContain(word);
+  }
+  for (const said of [none, other]) expect(said).toMatchObject({ code: 2, out: '', err: expect.stringContaining('bash') });
+  writeFileSync(join(here.folder, 'byok.bash'), bash?.out ?? '');
+  writeFileSync(join(here.folder, 'here.backup'), '');
+  const complete = async (line: string): Promise<string[]> => {
+    const words = line.split(' ');
+    const script = `source byok.bash; COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}; _byok; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const child = spawn('bash', ['--norc', '-c', script], { cwd: here.folder });
+    return (await text(child.stdout)).split('\n').filter(Boolean);
+  };
+  expect(await complete('byok us')).toEqual(['users']);
+  expect(await complete('byok users s')).toEqual(['set-tier']);
+  expect(await complete('byok users add --p')).toEqual(['--password-stdin']);
+  expect(await complete('byok keys rotate --')).toEqual(['--json', '--help']);
+  expect(await complete('byok restore he')).toEqual(['here.backup']);
+  expect(await complete('byok completion f')).toEqual(['fish']);
 });

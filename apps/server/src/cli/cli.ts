@@ -13,6 +13,8 @@ export interface Command {
   options?: NonNullable<ParseArgsConfig['options']>;
   /** How many files it takes, by their paths; none unless told. */
   files?: number;
+  /** The one word that it takes instead is one of these. */
+  words?: readonly string[];
   run(args: CommandArgs): Promise<number | undefined>;
 }
 
@@ -24,7 +26,7 @@ export interface CommandArgs {
 }
 
 /** Loaded when asked for: `version` need not open what `serve` needs. */
-const commands: Record<string, () => Promise<Command>> = {
+export const commandTable: Record<string, () => Promise<Command>> = {
   serve: async () => (await import('./serve.ts')).serve,
   init: async () => (await import('./init.ts')).init,
   'users add': async () => (await import('./users.ts')).usersAdd,
@@ -33,11 +35,15 @@ const commands: Record<string, () => Promise<Command>> = {
   'users reset-link': async () => (await import('./users.ts')).usersResetLink,
   'users reset-factors': async () => (await import('./users.ts')).usersResetFactors,
   'tokens add': async () => (await import('./tokens.ts')).tokensAdd,
+  'keys rotate': async () => (await import('./keys.ts')).keysRotate,
+  backup: async () => (await import('./backup.ts')).backup,
+  restore: async () => (await import('./restore.ts')).restore,
   'prices import': async () => (await import('./prices.ts')).pricesImport,
   'prices list': async () => (await import('./prices.ts')).pricesList,
   doctor: async () => (await import('./doctor.ts')).doctor,
   migrate: async () => (await import('./migrate.ts')).migrateCommand,
   version: async () => (await import('./version.ts')).versionCommand,
+  completion: async () => (await import('./completion.ts')).completion,
 };
 
 const out = (line: string) => void process.stdout.write(`${line}\n`);
@@ -48,10 +54,10 @@ export async function runCommand(argv: readonly string[]): Promise<number | unde
   // `byok users list | head` stops reading early, which is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const words = argv.filter((word) => !word.startsWith('-'));
-  const name = Object.keys(commands).find((one) => one === words.slice(0, one.split(' ').length).join(' '));
-  const load = name === undefined ? undefined : commands[name];
+  const name = Object.keys(commandTable).find((one) => one === words.slice(0, one.split(' ').length).join(' '));
+  const load = name === undefined ? undefined : commandTable[name];
   if (!load || name === undefined) {
-    const begins = Object.keys(commands).some((one) => one.startsWith(`${words.join(' ')} `));
+    const begins = Object.keys(commandTable).some((one) => one.startsWith(`${words.join(' ')} `));
     const asked = argv.length === 0 || argv[0] === 'help' || (argv.includes('--help') && (words.length === 0 || begins));
     (asked ? out : say)(await overview(asked ? null : argv.join(' ')));
     return asked ? 0 : 2;
@@ -77,7 +83,10 @@ export async function runCommand(argv: readonly string[]): Promise<number | unde
 }
 
 /** @throws Error whose first sentence says what is wrong */
-function argsOf({ options = {}, files: most = 0 }: Command, given: readonly string[]): Pick<CommandArgs, 'values' | 'files'> {
+function argsOf(
+  { options = {}, words, files: most = words ? 1 : 0 }: Command,
+  given: readonly string[],
+): Pick<CommandArgs, 'values' | 'files'> {
   const { values, positionals } = parseArgs({ args: [...given], options, strict: true, allowPositionals: most > 0 });
   if (positionals.length > most) throw new Error(`Unexpected argument '${positionals[most]}'`);
   return { values: values as CommandArgs['values'], files: positionals };
@@ -98,6 +107,8 @@ function fail(thrown: unknown, command: Command): number {
 }
 
 async function overview(unknown: string | null): Promise<string> {
-  const lines = await Promise.all(Object.entries(commands).map(async ([name, load]) => `  ${name.padEnd(20)} ${(await load()).summary}`));
+  const lines = await Promise.all(
+    Object.entries(commandTable).map(async ([name, load]) => `  ${name.padEnd(20)} ${(await load()).summary}`),
+  );
   return `${unknown === null ? 'SynthStack BYOK' : `There is no command "${unknown}".`}\n\nCommands:\n${lines.join('\n')}\n\nbyok <command> --help tells more.`;
 }

@@ -1,6 +1,7 @@
-import { existsSync, statfsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { type ModelPrice, type ProviderId, toAppError } from '@synthstack/core';
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type ModelPrice, type ProviderId, type RotationView, toAppError } from '@synthstack/core';
+import { lastBackup } from '../backup-rounds.ts';
 import { type Config, databaseExists, readEnvironment } from '../config.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { MailFailure } from '../ports/mail.ts';
@@ -36,7 +37,13 @@ async function examine(): Promise<Check[]> {
   } catch (error) {
     return [{ id: 'configuration', state: 'failed', detail: toAppError(error).message }];
   }
-  const checks: Check[] = [{ id: 'configuration', state: 'ok', detail: 'All settings are understood.' }, secretsFile(), disk(config)];
+  const checks: Check[] = [
+    { id: 'configuration', state: 'ok', detail: 'All settings are understood.' },
+    secretsFile(),
+    dataFiles(config),
+    disk(config),
+    backups(config),
+  ];
   const [reached, mail, stored] = await Promise.all([reach(config), mailServer(config), database(config)]);
   // The first one of them needs the database only for prices of its own.
   const [models, ...rest] = stored;
@@ -64,11 +71,15 @@ async function reach({ baseUrls, timeouts }: Config): Promise<Check[]> {
   const outbound = createOutbound();
   const sender = createSender({ outbound, baseUrls, timeouts, clock: systemClock });
   try {
-    return await Promise.all(
+    const differencesMs: number[] = [];
+    const reachable = await Promise.all(
       allProviders.map(async (provider): Promise<Check> => {
         const { id, name } = provider;
         const reached = await sender.reach(provider).then(
-          () => null,
+          (dateMs) => {
+            if (dateMs !== null) differencesMs.push(systemClock.now() - dateMs);
+            return null;
+          },
           (error: unknown) => toAppError(error),
         );
         return reached === null
@@ -80,9 +91,24 @@ async function reach({ baseUrls, timeouts }: Config): Promise<Check[]> {
             };
       }),
     );
+    return [...reachable, clockCheck(differencesMs)];
   } finally {
     await outbound.close();
   }
+}
+
+const mostDifferenceMs = 30_000;
+
+/** The providers' clocks are right. @param differencesMs  how far this one is ahead of each of those that said what time it is */
+function clockCheck(differencesMs: readonly number[]): Check {
+  const id = 'clock';
+  const least = differencesMs.toSorted((a, b) => Math.abs(a) - Math.abs(b))[0];
+  if (least === undefined)
+    return { id, state: 'warning', detail: 'No provider said what time it is, so the clock of this machine was not checked.' };
+  if (Math.abs(least) <= mostDifferenceMs) return { id, state: 'ok', detail: 'The clock of this machine is right.' };
+  const seconds = Math.round(Math.abs(least) / 1_000);
+  const detail = `The clock of this machine is ${seconds} s ${least > 0 ? 'ahead' : 'behind'}: codes of second factors and limits go wrong. Let it be set by NTP.`;
+  return { id, state: 'warning', detail };
 }
 
 /** Signs in to the e-mail server, and sends nothing. */
@@ -115,6 +141,48 @@ function secretsFile(): Check {
     : { id: 'env-file', state: 'ok', detail: 'Only you can read .env.' };
 }
 
+/** Whoever can read the database can count and name people; whoever can write it can do worse. */
+function dataFiles({ databaseUrl }: Config): Check {
+  const id = 'data-files';
+  const path = fileOf(databaseUrl);
+  if (path === null || !existsSync(path)) return { id, state: 'ok', detail: 'There are no files to look at.' };
+  const folder = dirname(path);
+  const open = [...namesOf(folder, path), folder].filter((file) => (statSync(file).mode & (file === folder ? 0o022 : 0o077)) !== 0);
+  if (open.length === 0) return { id, state: 'ok', detail: 'Only you can read the database and its backups.' };
+  return { id, state: 'warning', detail: `Others on this machine can read or change ${open.join(', ')}. Run: chmod -R go= ${folder}` };
+}
+
+/** The database, what lies beside it, and the backups that were made before its tables changed. */
+function namesOf(folder: string, path: string): string[] {
+  const own = readdirSync(folder).filter((name) => name.startsWith(basename(path)));
+  const kept = join(folder, 'backups');
+  return [...own.map((name) => join(folder, name)), ...(existsSync(kept) ? readdirSync(kept).map((name) => join(kept, name)) : [])];
+}
+
+const fileOf = (databaseUrl: string): string | null => (databaseUrl.startsWith('file:') ? databaseUrl.slice('file:'.length) : null);
+
+function backups({ databaseUrl, backups: { dir, everyHours } }: Config): Check {
+  const id = 'backup';
+  if (fileOf(databaseUrl) === null) return { id, state: 'ok', detail: 'PostgreSQL has its own: pg_dump.' };
+  if (dir === undefined) {
+    return {
+      id,
+      state: 'warning',
+      detail: 'No BACKUP_DIR is set: there is no backup unless you make one, with byok backup FILE or otherwise.',
+    };
+  }
+  const last = lastBackup(dir);
+  if (!last)
+    return { id, state: 'warning', detail: `There is no backup in ${dir} yet: the server makes one within a minute of its start.` };
+  const hours = Math.floor((systemClock.now() - last.at) / 3_600_000);
+  if (hours < 2 * everyHours) return { id, state: 'ok', detail: `The newest backup, ${last.name}, is ${hours} hours old.` };
+  return {
+    id,
+    state: 'warning',
+    detail: `The newest backup in ${dir} is ${hours} hours old. Does the server run? Its log says what is wrong.`,
+  };
+}
+
 function disk({ dataDir }: Config): Check {
   if (!existsSync(dataDir)) return { id: 'disk', state: 'warning', detail: `${dataDir} does not exist yet; the first start makes it.` };
   const { bavail, bsize } = statfsSync(dataDir);
@@ -127,13 +195,28 @@ function disk({ dataDir }: Config): Check {
   };
 }
 
+function masterKeyCheck({ total, done, formerKeys, removable }: RotationView): Check {
+  const id = 'master-key';
+  const lost = formerKeys.filter(({ isHere }) => !isHere).map(({ masterKeyId }) => masterKeyId);
+  if (lost.length > 0) {
+    const detail = `${total - done} rows are not sealed with ENCRYPTION_KEY; ${lost.join(', ')} is not in ENCRYPTION_KEY_PREVIOUS: what it sealed is unreadable.`;
+    return { id, state: 'warning', detail };
+  }
+  if (done < total) {
+    const detail = `ENCRYPTION_KEY seals ${done} of ${total} rows, former keys the others. Run: byok keys rotate`;
+    return { id, state: 'warning', detail };
+  }
+  const also = removable.length > 0 ? ` Take ${removable.join(', ')} out of ENCRYPTION_KEY_PREVIOUS: nothing needs it.` : '';
+  return { id, state: 'ok', detail: `ENCRYPTION_KEY opens the stored data, all ${total} sealed rows.${also}` };
+}
+
 async function database(config: Config): Promise<Check[]> {
   // Looking must not make one.
   if (!databaseExists(config.databaseUrl)) {
     return [platformModels(config), { id: 'database', state: 'warning', detail: 'There is no database yet; the first start makes it.' }];
   }
   try {
-    return await withModules(async ({ db, audit, vault, prices }) => {
+    return await withModules(async ({ db, audit, vault, prices, rotation }) => {
       await prices.fresh();
       const damage = await db.integrity();
       const { rows, brokenAt } = await audit.verify();
@@ -143,7 +226,7 @@ async function database(config: Config): Promise<Check[]> {
         damage === null
           ? { id: 'database', state: 'ok', detail: 'The database is sound.' }
           : { id: 'database', state: 'failed', detail: `The database is damaged (${damage}). Restore a backup.` },
-        { id: 'master-key', state: 'ok', detail: 'ENCRYPTION_KEY opens the stored data.' },
+        masterKeyCheck(await rotation.state()),
         brokenAt === null
           ? { id: 'audit-chain', state: 'ok', detail: `${rows} entries, each in its place.` }
           : {

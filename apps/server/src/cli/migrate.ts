@@ -1,4 +1,5 @@
 import { readEnvironment } from '../config.ts';
+import { backupParts } from './backup.ts';
 import type { Command } from './cli.ts';
 
 export const migrateCommand: Command = {
@@ -6,8 +7,11 @@ export const migrateCommand: Command = {
   usage: 'migrate',
   async run({ say }) {
     const { openDb } = await import('@synthstack/core/db');
+    const { backUpBeforeMigrating } = await import('../backup.ts');
     const { config } = readEnvironment({ makeSecrets: false });
-    const db = await openDb({ url: config.databaseUrl });
+    const beforeMigrating = async () => say(`Made a backup of what was there: ${await backUpBeforeMigrating(backupParts(config))}`);
+    const isFile = config.databaseUrl.startsWith('file:');
+    const db = await openDb({ url: config.databaseUrl, ...(isFile && { beforeMigrating }) });
     await db.close();
     say('The database is up to date.');
     return 0;

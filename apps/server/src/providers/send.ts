@@ -40,9 +40,10 @@ export interface Sender {
   ask(provider: Provider, secret: Secret): Ask;
   /**
    * Knocks without any key: whatever the provider answers, it can be reached.
+   * @returns what time it is there, in ms and exact to the second; null: it does not say
    * @throws AppError `provider_unreachable`, `provider_timeout` after 5 seconds
    */
-  reach(provider: Provider): Promise<void>;
+  reach(provider: Provider): Promise<number | null>;
   /** Asks the provider whether a key works. Trouble on the way is a verdict too. */
   check(provider: Provider, secret: Secret): Promise<CheckResult & { latencyMs: number }>;
 }
@@ -96,7 +97,9 @@ export function createSender({ outbound, baseUrls, timeouts, clock }: SenderPart
     send: (provider, request, secret, handler) => dispatch(provider, request, provider.credential(secret), handler, timeouts),
     ask,
     async reach(provider) {
-      await own(provider, { method: 'GET', path: '/v1/models' }, {}, reachTimeouts);
+      const { headers = {} } = await own(provider, { method: 'GET', path: '/v1/models' }, {}, reachTimeouts);
+      const dateMs = Date.parse(String(headers.date));
+      return Number.isNaN(dateMs) ? null : dateMs;
     },
     async check(provider, secret) {
       const startedAt = clock.now();

@@ -1,6 +1,7 @@
 /** How the kinds of notice look, where each leads, and how what it says of itself is put into words. */
 import {
   symOutlinedAccountBalanceWallet,
+  symOutlinedBackup,
   symOutlinedBadge,
   symOutlinedError,
   symOutlinedKeyOff,
@@ -47,12 +48,13 @@ export const noticeLooks: Record<NoticeKind, Look> = {
   rotation_due: { tone: 'warn', icon: symOutlinedLockReset },
   mail_failed: { tone: 'bad', icon: symOutlinedMail },
   prices_failed: { tone: 'warn', icon: symOutlinedPayments },
+  backup_failed: { tone: 'bad', icon: symOutlinedBackup },
 };
 
 /** A reason that this page does not know yet is left out, not an error. */
 const knownReasons = new Set([
   ...['bad_key', 'no_credit', 'not_allowed', 'unreadable', 'unreachable', 'timeout', 'tls', 'sign_in', 'sender'],
-  ...['recipient', 'message', 'interrupted', 'other'],
+  ...['recipient', 'message', 'interrupted', 'other', 'full', 'unwritable', 'wrong_key', 'damaged'],
 ]);
 
 const knownEvents: ReadonlySet<string> = new Set(accountEvents);

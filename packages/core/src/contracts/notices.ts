@@ -7,7 +7,7 @@ import { z } from 'zod';
  * fallback_used `{provider, reason}` · budget_80, budget_100 `{keyId, provider, keyHint, limitUsd, hard: "true"|"false"}` ·
  * plan_ends `{tier, until, days}` · new_sign_in `{browser?, system?, program?, address?, at}` ·
  * account_security `{event, at}`, the events of `accountEvents` ·
- * platform_key_failed `{provider, reason, keyHint}` · rotation_due `{masterKeyId}` · mail_failed, prices_failed (PRICES_URL) `{reason}`.
+ * platform_key_failed `{provider, reason, keyHint}` · rotation_due `{masterKeyId}` · mail_failed, prices_failed (PRICES_URL), backup_failed `{reason}`.
  */
 export const userNoticeKinds = [
   'key_invalid',
@@ -26,7 +26,7 @@ export const accountEvents = [
   ...(['passkey_added', 'passkey_removed'] as const),
 ] as const;
 /** For administrators, all together. */
-export const adminNoticeKinds = ['platform_key_failed', 'rotation_due', 'mail_failed', 'prices_failed'] as const;
+export const adminNoticeKinds = ['platform_key_failed', 'rotation_due', 'mail_failed', 'prices_failed', 'backup_failed'] as const;
 export const noticeKinds = [...userNoticeKinds, ...adminNoticeKinds] as const;
 export type NoticeKind = (typeof noticeKinds)[number];
 
@@ -46,6 +46,7 @@ export const noticeDefaults = {
   rotation_due: { page: true, email: true },
   mail_failed: { page: true, email: null },
   prices_failed: { page: true, email: true },
+  backup_failed: { page: true, email: true },
 } as const satisfies Record<NoticeKind, { page: boolean; email: boolean | null }>;
 
 /** Of what comes to an end, people are reminded so many days before: the longest first. */

@@ -5,8 +5,15 @@ import type { Engine } from './engine.ts';
 import { migrations } from './migrations/index.ts';
 import { batchOf } from './sums.ts';
 
-/** @throws AppError `storage_unavailable`: a migration failed, or the database is newer than this program */
-export async function migrate(engine: Engine): Promise<void> {
+export interface MigrateOptions {
+  /** Is waited for where a database that has been used is about to change. */
+  before?: (() => Promise<void>) | undefined;
+  /** Only tests: as an older release had them. */
+  steps?: typeof migrations;
+}
+
+/** @throws AppError `storage_unavailable`: a migration failed, or the database is newer than this program; whatever `before` throws */
+export async function migrate(engine: Engine, { before, steps = migrations }: MigrateOptions = {}): Promise<void> {
   await run(engine, [statement(`create table if not exists migration (name text primary key, applied_at text not null)`)]);
   const applied = new Set((await engine.read('select name from migration', [])).map(([name]) => String(name)));
   const known = new Set(migrations.map((migration) => migration.name));
@@ -17,7 +24,8 @@ export async function migrate(engine: Engine): Promise<void> {
       `This database was written by a newer version (migration ${unknown}). Start that version, or restore an older backup.`,
     );
   }
-  for (const migration of migrations) {
+  if (applied.size > 0 && steps.some(({ name }) => !applied.has(name))) await before?.();
+  for (const migration of steps) {
     if (applied.has(migration.name)) continue;
     // Another process may be at the same work: the name's primary key lets one of us through, and the other finds it done.
     const record = `insert into migration (name, applied_at) values ('${migration.name}', '${new Date().toISOString()}')`;

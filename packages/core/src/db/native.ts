@@ -8,21 +8,23 @@ import { dirname, join } from 'node:path';
 import { getAsset, getRawAsset, isSea } from 'node:sea';
 import { threadId, Worker } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import type { WriterOptions } from './writer.ts';
+import type { ThreadTask, WriterOptions } from './writer.ts';
 
-export function openFile(path: string): Database.Database {
-  return new Database(path, isSea() ? { nativeBinding: addonBeside(path) } : {});
+/** @param home  the folder for the addon */
+export function openFile(path: string, home = dirname(path)): Database.Database {
+  return new Database(path, isSea() ? { nativeBinding: addonIn(home) } : {});
 }
 
-export function startWriter(options: WriterOptions): Worker {
+/** The writer of a database, or a task for whole files (snapshot.ts): they share one script. */
+export function startWriter(options: WriterOptions | ThreadTask): Worker {
   if (isSea()) return new Worker(getAsset('writer.cjs', 'utf8'), { eval: true, workerData: options });
   return new Worker(new URL('./writer.ts', import.meta.url), { workerData: options });
 }
 
 /** @returns the addon itself, which better-sqlite3 takes in the place of a path, although its types do not say so */
-function addonBeside(databasePath: string): string {
+function addonIn(home: string): string {
   const addon = Buffer.from(getRawAsset('better_sqlite3.node'));
-  const file = join(dirname(databasePath), '.native', `better_sqlite3-${hash('sha256', addon)}.node`);
+  const file = join(home, '.native', `better_sqlite3-${hash('sha256', addon)}.node`);
   if (!holds(file, addon)) {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // Another thread or process may be at the same work: each renames a whole file of its own into place.

@@ -18,6 +18,8 @@ export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
 export type { PgConnection } from './postgres.ts';
 export type { MailState, RequestState, Tables } from './schema.ts';
+export type { Snapshot } from './snapshot.ts';
+export { claimDatabase, copyDatabase, knownMigrations, lookIntoDatabase, settleDatabase } from './snapshot.ts';
 
 /** Builds statements; on PostgreSQL the same builders wear SQLite's types. `.get`, `.run` and `.transaction` belong to one engine and are not here. */
 export type Orm = Pick<SqliteRemoteDatabase, 'select' | 'selectDistinct' | 'insert' | 'update' | 'delete' | 'with' | '$with'>;
@@ -42,7 +44,7 @@ export interface Db {
   commit(list: List): Promise<Result[]>;
   /** The same, for whoever may have another list to put in its place before it leaves. */
   enqueue(list: List): Ticket;
-  /** Removes what was deleted from the files too. */
+  /** Removes what was deleted from the files too. @throws Error: somebody reads for long, or the disk failed; to be tried again */
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
   integrity(maxBytes?: number): Promise<string | null>;
@@ -58,13 +60,15 @@ export interface DbOptions {
   commitDelayMs?: number;
   /** False leaves the schema as it is. */
   migrate?: boolean;
+  /** Is waited for where a database that has been used is about to get another schema. What it throws stops that. */
+  beforeMigrating?: () => Promise<void>;
 }
 
 /** @throws AppError `storage_unavailable`: the file or server cannot be opened; `invalid_config`: no such kind of URL */
 export async function openDb(options: DbOptions): Promise<Db> {
   const engine = await openEngine(options);
   try {
-    if (options.migrate !== false) await migrate(engine);
+    if (options.migrate !== false) await migrate(engine, { before: options.beforeMigrating });
   } catch (error) {
     await engine.close();
     // PostgreSQL is only reached with the first statement.

@@ -423,6 +423,8 @@ export function schema(dialect: Dialect) {
     slot: integer('slot').notNull().unique(),
     host: text('host').notNull(),
     pid: integer('pid').notNull(),
+    /** Id of the master key that it seals with; '': its version did not say yet. */
+    sealsWith: text('seals_with').notNull().default(''),
     startedAt: integer('started_at').notNull(),
     heartbeatAt: integer('heartbeat_at').notNull(),
   });

@@ -45,6 +45,21 @@ test('after scrub nothing of a deleted row is left in the files; before it, it w
   await db.close();
 });
 
+test('while somebody reads for long, scrub says that it could not, soon, and no write waits for it', async () => {
+  await using place = await folder();
+  const db = await openDb({ url: place.url });
+  const reader = new Database(join(place.path, 'byok.db'));
+  reader.exec('begin; select * from generation');
+  await atomically(db, (tx, t) => [tx.insert(t.setting).values(setting('a'))]);
+  const startedAt = performance.now();
+  await expect(db.scrub()).rejects.toThrow('somebody reads');
+  await atomically(db, (tx, t) => [tx.insert(t.setting).values(setting('b'))]);
+  expect(performance.now() - startedAt).toBeLessThan(4_000);
+  reader.close();
+  await db.scrub();
+  await db.close();
+});
+
 test('a slow disk does not hold up the event loop', async () => {
   await using place = await folder();
   const db = await openDb({ url: place.url, commitDelayMs: 200 });

@@ -7,12 +7,18 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type Database from 'better-sqlite3';
 import type { Result } from './commit.ts';
 import { openFile } from './native.ts';
+import { type SnapshotTask, work } from './snapshot-work.ts';
 import { createTexts, packResults, unpackBatch, type WireBatch, type WireOutcome, type WireStatement } from './wire.ts';
 
 export interface WriterOptions {
   path: string;
   /** Makes every commit take this much longer, to see what a slow disk does. */
   commitDelayMs?: number;
+}
+/** What the same script does on a thread of its own, once. */
+export interface ThreadTask {
+  task: SnapshotTask;
+  home: string;
 }
 export type WriterCall = { batch: WireBatch } | { scrub: true } | { close: true };
 export type WriterReply =
@@ -23,6 +29,7 @@ export type WriterReply =
   | { ready: true };
 
 const checkpointAbovePages = 2_000;
+const scrubWaitMs = 200;
 
 function openForWriting(options: WriterOptions): Database.Database {
   const db = openFile(options.path);
@@ -108,6 +115,17 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
     }
   }
 
+  /** Somebody who reads for long, a backup or Litestream, keeps old pages in the journal: nobody's write waits for them. */
+  function scrub(): WriterReply {
+    db.pragma(`busy_timeout = ${scrubWaitMs}`);
+    try {
+      const [row] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+      return row?.busy === 0 ? { scrubbed: true } : { broken: 'What was deleted is still in the journal: somebody reads it.' };
+    } finally {
+      db.pragma('busy_timeout = 5000');
+    }
+  }
+
   let batches = 0;
   port.on('message', (call: WriterCall) => {
     const reply = (message: WriterReply) => port.postMessage(message);
@@ -117,8 +135,7 @@ function serve(port: NonNullable<typeof parentPort>, options: WriterOptions): vo
         batches += 1;
         if (batches % 64 === 0) checkpoint();
       } else if ('scrub' in call) {
-        db.pragma('wal_checkpoint(TRUNCATE)');
-        reply({ scrubbed: true });
+        reply(scrub());
       } else {
         db.pragma('wal_checkpoint(TRUNCATE)');
         db.close();
@@ -139,10 +156,16 @@ const isConflict = (error: unknown): boolean =>
   error === unmet || (error instanceof Error && 'code' in error && String(error.code).startsWith('SQLITE_CONSTRAINT'));
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-if (parentPort) {
+function begin(port: NonNullable<typeof parentPort>, given: WriterOptions | ThreadTask): void {
+  if ('task' in given) {
+    void work(given.task, given.home, (reply) => port.postMessage(reply));
+    return;
+  }
   try {
-    serve(parentPort, workerData as WriterOptions);
+    serve(port, given);
   } catch (error) {
-    parentPort.postMessage({ broken: textOf(error) } satisfies WriterReply);
+    port.postMessage({ broken: textOf(error) } satisfies WriterReply);
   }
 }
+
+if (parentPort) begin(parentPort, workerData as WriterOptions | ThreadTask);

@@ -91,6 +91,12 @@ export const notices: Messages['notices'] = {
       title: 'Die Preise unter PRICES_URL konnten nicht übernommen werden',
       steps: 'Die bisher bekannten Preise bleiben. Was nicht stimmt, steht im Log dieses Servers.',
     },
+    backup_failed: {
+      name: 'Eine Sicherung konnte nicht erstellt werden',
+      title: 'Die geplante Sicherung konnte nicht erstellt werden: {reason}',
+      steps:
+        'Sieh dir BACKUP_DIR und den Platz auf seiner Platte an. Mehr steht im Log dieses Servers; alle zehn Minuten wird es erneut versucht.',
+    },
   },
   links: {
     keys: 'Zu deinen Schlüsseln',
@@ -125,7 +131,11 @@ export const notices: Messages['notices'] = {
     recipient: 'der Mailserver lehnt einen Empfänger ab',
     message: 'der Mailserver lehnt eine Nachricht ab',
     interrupted: 'der Server wurde mittendrin angehalten',
-    other: 'der Mailserver lehnt ab',
+    other: 'mehr steht im Log dieses Servers',
+    full: 'die Platte ist voll',
+    unwritable: 'den Ordner gibt es nicht, oder er ist nicht beschreibbar',
+    wrong_key: 'der Hauptschlüssel öffnet die Daten nicht',
+    damaged: 'die Datenbank ist beschädigt',
   },
   wishes: {
     title: 'Was du erfährst',

@@ -86,6 +86,11 @@ export const notices = {
       title: 'The prices at PRICES_URL could not be taken over',
       steps: 'The prices that were known stay. What is wrong stands in the log of this server.',
     },
+    backup_failed: {
+      name: 'A backup could not be made',
+      title: 'The scheduled backup could not be made: {reason}',
+      steps: 'Look at BACKUP_DIR and at the room on its disk. The log of this server says more; it is tried again every ten minutes.',
+    },
   },
   links: {
     keys: 'Go to your keys',
@@ -120,7 +125,11 @@ export const notices = {
     recipient: 'the e-mail server refuses a recipient',
     message: 'the e-mail server refuses a message',
     interrupted: 'the server was stopped in the middle of it',
-    other: 'the e-mail server refuses',
+    other: 'the log of this server says more',
+    full: 'the disk is full',
+    unwritable: 'the folder is not there, or may not be written to',
+    wrong_key: 'the master key does not open the data',
+    damaged: 'the database is damaged',
   },
   wishes: {
     title: 'What you are told',
