@@ -60,6 +60,7 @@ export type Modules = Pick<
   | 'config'
   | 'clock'
   | 'vault'
+  | 'audit'
   | 'meter'
   | 'live'
   | 'limits'
@@ -278,6 +279,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     try {
       // Where nobody asks anything, new prices are still to reach what waits for them.
       await prices.fresh();
+      await vault.forgetRetired();
       await vault.runRechecks();
       await settleDead(boot);
     } catch (error) {
@@ -297,7 +299,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
       await planEndings.run();
-      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
+      await vault.remindOfExpiry();
+      for (const some of [notices.forgetOld, meter.forgetOldUses, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
         while (!draining && (await some()) > 0);
     }),
   );

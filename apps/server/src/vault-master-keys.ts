@@ -24,7 +24,7 @@ const administrators: Administrators = 'administrators';
 export type MasterKeys = ReturnType<typeof createMasterKeys>;
 
 export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts) {
-  const { masterKey, providerKey, conversation, twoFactor } = db.tables;
+  const { masterKey, providerKey, retiredKey, conversation, twoFactor } = db.tables;
   const { sealingKeyId } = keyring;
 
   /** Several processes may start at once: one of them writes it. @param repair  the one that is there does not open */
@@ -54,6 +54,7 @@ export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts)
       if (reset !== 'accept-loss') {
         const sealed = [
           ...(await db.orm.selectDistinct({ id: providerKey.masterKeyId }).from(providerKey)),
+          ...(await db.orm.selectDistinct({ id: retiredKey.masterKeyId }).from(retiredKey)),
           ...(await db.orm.selectDistinct({ id: conversation.masterKeyId }).from(conversation)),
           ...(await db.orm.selectDistinct({ id: twoFactor.masterKeyId }).from(twoFactor)),
         ];

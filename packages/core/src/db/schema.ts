@@ -288,9 +288,7 @@ export function schema(dialect: Dialect) {
       unique('provider_key_nonce').on(t.masterKeyId, t.nonce),
       index('provider_key_retry').on(t.retryAt),
       // Holds only the keys of which something is still to be told.
-      index('provider_key_expires')
-        .on(t.expiresAt, t.id)
-        .where(sql`expires_at is not null and (expiry_told is null or expiry_told >= 0)`),
+      index('provider_key_expires').on(t.expiresAt, t.id).where(sql`expires_at is not null and (expiry_told is null or expiry_told >= 0)`),
     ],
   );
 
