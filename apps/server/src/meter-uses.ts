@@ -34,11 +34,10 @@ export function createUseCounter(db: Db) {
           lastAt: sql`case when excluded.last_at > ${keyUse.lastAt} then excluded.last_at else ${keyUse.lastAt} end`,
         },
       }),
-    ['uses'],
   );
 
   return function useOf({ userId, provider, tokenId, startedAt }: UsedRequest, keyId: string): Addend {
-    // By the second, so that a busy key's are one write a batch.
+    // By the second, so that a busy key's are one write a batch; and each row is that of one place, so nothing more is to be merged.
     const lastAt = startedAt - (startedAt % 1_000);
     const token = tokenId ?? '';
     return {
