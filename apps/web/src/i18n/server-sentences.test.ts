@@ -19,7 +19,18 @@ const root = join(import.meta.dirname, '../../../..');
 
 /** Where the sentences stand that a page can get to show. */
 const sources = [
-  ...['vault.ts', 'vault-rows.ts', 'vault-writes.ts', 'vault-status.ts', 'check-limits.ts', 'tokens.ts', 'accounts.ts', 'auth.ts'],
+  ...[
+    'vault.ts',
+    'vault-rows.ts',
+    'vault-writes.ts',
+    'vault-status.ts',
+    'vault-expiry.ts',
+    'vault-retired.ts',
+    'check-limits.ts',
+    'tokens.ts',
+    'accounts.ts',
+    'auth.ts',
+  ],
   ...[
     'auth/wire.ts',
     'auth/routes.ts',
@@ -48,7 +59,7 @@ const sources = [
   ],
   ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
+const contracts = ['accounts', 'agents', 'key-history', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
   (file) => `packages/core/src/contracts/${file}.ts`,
 );
 
