@@ -69,6 +69,8 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
+  // Of instants and days: what programs are told
+  /^(A day, such as|Name an instant up to)/,
   // To Stripe, and for the log
   /^(This is not an event|A billing event|Stripe (did not tell|answered|made|is not at))/,
   /^A price that was typed has not been read|^(Left out|From when on|Who wrote it|Of the price|Of all models|Those that wait|Answered, and)/,

@@ -3,7 +3,7 @@ import type { keyHistory as english } from '../en/key-history.ts';
 const messages: typeof english = {
   title: 'Verlauf deiner Schlüssel',
   back: 'API-Schlüssel',
-  lead: 'Wofür deine Schlüssel benutzt wurden und was mit ihnen geschah. Diese Seite wird sonst niemandem gezeigt.',
+  lead: 'Wofür deine Schlüssel benutzt wurden und was mit ihnen geschah.',
   which: 'Anbieter',
   all: 'Alle',
   uses: 'Für Anfragen benutzt',

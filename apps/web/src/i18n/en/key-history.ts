@@ -2,7 +2,7 @@
 export const keyHistory = {
   title: 'History of your keys',
   back: 'API keys',
-  lead: 'What your keys were used for, and what was done to them. Nobody else is shown this page.',
+  lead: 'What your keys were used for, and what was done to them.',
   which: 'Provider',
   all: 'All',
   uses: 'Used for requests',
