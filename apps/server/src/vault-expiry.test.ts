@@ -2,6 +2,7 @@ import { testDb } from '@synthstack/core/testing';
 import { eq } from 'drizzle-orm';
 import { expect, test } from 'vitest';
 import { testApp } from '../test/app.ts';
+import { startSmtp } from '../test/smtp.ts';
 import { failure, member, vaultStage } from '../test/vault.ts';
 import { reminderDue } from './vault-expiry.ts';
 
@@ -196,4 +197,36 @@ test('from the moment on, requests go to the platform or say why, our own checks
   expect(await app.app.vault.dueRechecks()).toEqual([]);
   await app.app.vault.set({ userId: person.id, byok: true }, { id: key?.id ?? '', expiresAt: null });
   expect(await app.app.vault.dueRechecks()).toHaveLength(1);
+});
+
+test('the server reminds by itself, in the page and by e-mail, also after a restart, but nobody who has switched it off', async () => {
+  await using smtp = await startSmtp();
+  await using app = await testApp({ env: { SMTP_URL: smtp.url, MAIL_FROM: 'byok@example.com' } });
+  const keys = { openai: 'good' } as const;
+  const [ada, bob] = [await app.person({ keys }), await app.person({ keys })];
+  await app.app.accounts.update(ada.id, { locale: 'de', timezone: 'Europe/Berlin' });
+  await app.app.notices.preferences.set(bob.id, false, { kind: 'key_expires', page: false, email: false });
+  const expiresAt = new Date(app.clock.now() + 20 * dayMs).toISOString();
+  for (const person of [ada, bob]) {
+    const [key] = await app.keysOf(person);
+    await app.app.vault.set({ userId: person.id, byok: true }, { id: key?.id ?? '', expiresAt });
+  }
+  for (const days of [6, 11, 2, 1]) {
+    app.clock.advance(days * dayMs);
+    await app.app.tidying.idle();
+    app.clock.advance(hourMs);
+    await app.app.tidying.idle();
+    app.clock.advance(5_000);
+    await app.app.post.idle();
+    await app.restart();
+  }
+  expect(smtp.received.map(({ to, headers }) => [to[0], headers.subject])).toEqual([
+    [ada.email, 'Dein OpenAI-Schlüssel läuft in höchstens 14 Tagen ab'],
+    [ada.email, 'Dein OpenAI-Schlüssel läuft in höchstens 3 Tagen ab'],
+    [ada.email, 'Dein OpenAI-Schlüssel läuft binnen eines Tages ab'],
+  ]);
+  expect(smtp.received[0]?.text).toMatch(/Du hast gesetzt, dass dein Schlüssel \*{4}\.\.\.\S{4} bis .* (MEZ|MESZ|GMT\+[12]) gilt/);
+  expect(await app.app.notices.unread({ owner: bob.id, reader: bob.id })).toBe(0);
+  expect(await app.app.notices.unread({ owner: ada.id, reader: ada.id })).toBe(3);
+  expect((await app.app.audit.ofKeys(ada.id, { limit: 1 })).events).toMatchObject([{ kind: 'expired', by: 'server', provider: 'openai' }]);
 });
