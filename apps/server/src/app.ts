@@ -64,6 +64,7 @@ export type Modules = Pick<
   | 'config'
   | 'clock'
   | 'vault'
+  | 'audit'
   | 'meter'
   | 'live'
   | 'limits'
@@ -281,6 +282,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     tried('Stored keys could not be checked again; this is tried again in seconds', async () => {
       // Where nobody asks anything, new prices are still to reach what waits for them.
       await prices.fresh();
+      await vault.forgetRetired();
       await vault.runRechecks();
       await settleDead(boot);
     }),
@@ -313,7 +315,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
       await planEndings.run();
-      for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
+      await vault.remindOfExpiry();
+      for (const some of [notices.forgetOld, meter.forgetOldUses, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
         while (!draining && (await some()) > 0);
     }),
   );

@@ -6,10 +6,12 @@ import { hash } from 'node:crypto';
 import { AppError } from '@synthstack/core';
 import { type Db, type Statement, statement, type Tables } from '@synthstack/core/db';
 import { and, asc, desc, eq, gt, lt, sql } from 'drizzle-orm';
+import { createOwnHistory } from './audit-own.ts';
 import type { Clock } from './ports/clock.ts';
 
 export const auditActions = [
   ...(['key.saved', 'key.replaced', 'key.tested', 'key.switched', 'key.removed'] as const),
+  ...(['key.restored', 'key.forgotten', 'key.expired'] as const),
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
   ...(['account.password_changed', 'account.password_reset', 'account.reset_link_made', 'account.email_confirmed'] as const),
@@ -59,6 +61,8 @@ export function createAudit({ db, clock }: { db: Db; clock: Clock }) {
   const { audit } = db.tables;
 
   return {
+    ...createOwnHistory({ db }),
+
     /**
      * The statement that adds one row. Number and hashes are computed inside it, where no other writer can come between;
      * on PostgreSQL two nodes may still meet at the same place: then one of the lists fails with `conflict`, and is tried again.

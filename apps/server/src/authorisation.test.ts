@@ -70,7 +70,7 @@ interface Line {
   query?: string;
   headers?: Record<string, string>;
   /** What its id is of: tried with one's own, another user's and a random one. */
-  id?: 'key' | 'token' | 'session' | 'conversation' | 'answer' | 'notice' | 'passkey' | "administrators' notice";
+  id?: 'key' | 'former key' | 'token' | 'session' | 'conversation' | 'answer' | 'notice' | 'passkey' | "administrators' notice";
   /** Asks a provider about a key, which is limited by the minute. */
   checks?: true;
 }
@@ -100,6 +100,10 @@ const table: Readonly<Record<string, Line>> = {
   'PATCH /api/v1/api-keys/{id}': { who: 'user', ok: 200, json: { fallback: false }, id: 'key' },
   'POST /api/v1/api-keys/{id}/test': { who: 'user', ok: 200, id: 'key', checks: true },
   'DELETE /api/v1/api-keys/{id}': { who: 'user', ok: 204, id: 'key' },
+  'POST /api/v1/api-keys/former/{id}/restore': { who: 'byok', ok: 200, id: 'former key', checks: true },
+  'DELETE /api/v1/api-keys/former/{id}': { who: 'user', ok: 204, id: 'former key' },
+  'GET /api/v1/api-keys/uses': { who: 'user', ok: 200 },
+  'GET /api/v1/api-keys/history': { who: 'user', ok: 200 },
   'GET /api/v1/api-keys/providers': { who: 'user', ok: 200 },
   'GET /api/v1/api-keys/usage': { who: 'user', ok: 200 },
   'GET /api/v1/api-keys/usage/requests': { who: 'user', ok: 200, query: range },
@@ -164,6 +168,10 @@ const table: Readonly<Record<string, Line>> = {
   'trpc keys.set': { who: 'user', ok: 200, json: { isActive: true }, id: 'key' },
   'trpc keys.test': { who: 'user', ok: 200, json: {}, id: 'key', checks: true },
   'trpc keys.remove': { who: 'user', ok: 200, json: {}, id: 'key' },
+  'trpc keys.restore': { who: 'byok', ok: 200, json: {}, id: 'former key', checks: true },
+  'trpc keys.forget': { who: 'user', ok: 200, json: {}, id: 'former key' },
+  'trpc keys.uses': { who: 'user', ok: 200, json: {} },
+  'trpc keys.history': { who: 'user', ok: 200, json: {} },
   'trpc keys.providers': { who: 'user', ok: 200 },
   'trpc usage.report': { who: 'user', ok: 200, json: { days: 1 } },
   'trpc usage.requests': { who: 'user', ok: 200, json: { from: '2026-01-01T00:00:00Z', to: '2026-12-31T00:00:00Z' } },
@@ -395,6 +403,11 @@ async function stage() {
         ).id
       );
     }
+    if (kind === 'former key') {
+      const put = () =>
+        app.app.vault.save({ userId: who.id, byok: true, actor: randomUUID() }, { provider: 'openai', apiKey: app.newSecret('openai') });
+      return (await put()).former?.id ?? (await put()).former?.id ?? '';
+    }
     if (kind === 'conversation' || kind === 'answer') {
       const asked = await ask(app, who, question);
       await app.app.agents.idle();
@@ -491,7 +504,7 @@ test("lists show what is one's own, and nobody else's usage", async () => {
   expect((await app.chat(people.other, 'hello')).status).toBe(200);
   const [key] = await app.keysOf(people.other);
   for (const [line, more] of Object.entries(table).filter(
-    ([line, { who, id }]) => who === 'user' && !id && /GET|list|report|limits|me$|plan/.test(line),
+    ([line, { who, id }]) => who === 'user' && !id && /GET|list|report|limits|me$|plan|history|uses/.test(line),
   )) {
     for (const role of ['premium', 'administrator', 'community'] as const) {
       const { status, body } = await stand.send(line, { role, more });

@@ -48,10 +48,8 @@ export function compose({ kind, data, path, locale, timezone, publicUrl }: Words
 /** How dates and names are written for this reader. A zone or language that this server does not know is left out, not an error. */
 function sayer(locale: string, timezone: string | null, publicUrl: string): Say {
   const dateTime = formatOf(locale, { dateStyle: 'long', timeStyle: 'long' }, timezone);
-  const date = formatOf(locale, { dateStyle: 'long' }, timezone);
   return {
     server: new URL(publicUrl).host,
-    date: (iso = '') => (Number.isNaN(Date.parse(iso)) ? '?' : date.format(new Date(iso))),
     dateTime: (iso = '') => (Number.isNaN(Date.parse(iso)) ? '?' : dateTime.format(new Date(iso))),
     provider: (id = '') => (id === 'openai' || id === 'anthropic' ? providerOf(id).name : oneLine(id)),
   };

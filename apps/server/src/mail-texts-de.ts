@@ -46,9 +46,14 @@ export const mailTexts: MailTexts = {
       action: toKeys,
     }),
     'notice.key_expires': ({ provider, keyHint, until, days }, say) => ({
-      subject: `Dein ${say.provider(provider)}-Schlüssel läuft in höchstens ${days} Tagen ab`,
+      subject:
+        {
+          '-1': `Dein ${say.provider(provider)}-Schlüssel ist abgelaufen`,
+          '0': `Dein ${say.provider(provider)}-Schlüssel läuft binnen eines Tages ab`,
+        }[days ?? ''] ?? `Dein ${say.provider(provider)}-Schlüssel läuft in höchstens ${days} Tagen ab`,
       paragraphs: [
-        `Für deinen Schlüssel ${keyHint} hast du den ${say.date(until)} als Ablaufdatum gesetzt. Ab dann wird er nicht mehr verwendet.`,
+        `Du hast gesetzt, dass dein Schlüssel ${keyHint} bis ${say.dateTime(until)} gilt. Danach wird er nicht mehr verwendet.`,
+        'Ersetze ihn, oder ändere das Datum, wenn er noch funktioniert.',
       ],
       action: { label: 'Schlüssel ersetzen', path: keysPath },
     }),

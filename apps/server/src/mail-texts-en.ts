@@ -46,8 +46,15 @@ export const mailTexts: MailTexts = {
       action: toKeys,
     }),
     'notice.key_expires': ({ provider, keyHint, until, days }, say) => ({
-      subject: `Your ${say.provider(provider)} key expires in ${days} days or sooner`,
-      paragraphs: [`The date that you have set for your key ${keyHint} is ${say.date(until)}. From then on it is not used.`],
+      subject:
+        {
+          '-1': `Your ${say.provider(provider)} key has expired`,
+          '0': `Your ${say.provider(provider)} key expires within a day`,
+        }[days ?? ''] ?? `Your ${say.provider(provider)} key expires in ${days} days or sooner`,
+      paragraphs: [
+        `You have said that your key ${keyHint} is good until ${say.dateTime(until)}. After that it is not used.`,
+        'Replace it, or change the date if it still works.',
+      ],
       action: { label: 'Replace the key', path: keysPath },
     }),
     'notice.fallback_used': ({ provider }, say) => ({

@@ -17,7 +17,6 @@ export interface MailText {
 export interface Say {
   /** The host at which this server is reached. */
   server: string;
-  date(iso: string | undefined): string;
   dateTime(iso: string | undefined): string;
   provider(id: string | undefined): string;
 }

@@ -18,6 +18,7 @@ import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
 import { createRequestLists } from './meter-requests.ts';
 import { prepareStatements, type Statements, sumNames } from './meter-statements.ts';
+import { createUseCounter, createUses } from './meter-uses.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Usage } from './providers/provider.ts';
 
@@ -43,6 +44,8 @@ export interface OpenRequest {
   /** When a platform attempt took its place in the limits, in ms. */
   slotAt: number | null;
   startedAt: number;
+  /** The key that had been opened when its row began its way to the disk, which counts its use (`begin`). */
+  openedKeyId?: string | null;
 }
 
 export interface Settlement {
@@ -72,6 +75,9 @@ export type Meter = ReturnType<typeof createMeter>;
 
 export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () => undefined }: MeterParts) {
   const statements = prepareStatements(db);
+  const useOf = createUseCounter(db);
+  /** The key that its row counts as opened, as a list of none or one. */
+  const firstUse = (request: OpenRequest): Addend[] => (request.openedKeyId == null ? [] : [useOf(request, request.openedKeyId)]);
   const ids = createIds(clock, boot.slot);
   /** Rows that could not be settled for lack of disk, by id: they are as soon as another row can be written. */
   const owed = new Map<number, List>();
@@ -92,12 +98,20 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
     /** A time-ordered id, unique among all processes of this database. */
     newId: ids.next,
 
-    /** Opens the row, which reaches the disk by and by, or when somebody waits for it. */
-    begin: (request: OpenRequest): Recording =>
-      openings.begin(request.id, () => {
+    /** Opens the row, which reaches the disk by and by, or when somebody waits for it; with it the use of its key, which has been opened. */
+    begin(request: OpenRequest): Recording {
+      // The row may name another key by the time that it leaves.
+      request.openedKeyId = request.keyId;
+      return openings.begin(request.id, () => {
         changed(request.userId);
-        return [statements.open({ ...request, bootId: boot.id })];
-      }),
+        return [statements.open({ ...request, bootId: boot.id }), ...firstUse(request)];
+      });
+    },
+
+    /** A key was opened for a request that leaves no row. @throws AppError `storage_unavailable` */
+    async countUse(request: OpenRequest): Promise<void> {
+      if (request.keyId !== null) await db.commit([useOf(request, request.keyId)]);
+    },
 
     /** Opens the row. @throws AppError `storage_unavailable`, and then no answer may begin */
     record(request: OpenRequest): Promise<void> {
@@ -106,7 +120,7 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
 
     /** Another attempt of the same request: its row says so before that attempt is dispatched. */
     async reroute(request: OpenRequest): Promise<void> {
-      await db.commit([statements.reroute({ ...request })]);
+      await db.commit([statements.reroute({ ...request }), ...(request.keyId === null ? [] : [useOf(request, request.keyId)])]);
     },
 
     /**
@@ -118,7 +132,7 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
       const closed = closedOf(request, settlement, { price, clock, boot });
       const sums = closed.answered || settlement.usage ? [addendOf(statements, closed)] : [];
       try {
-        const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...sums]);
+        const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...firstUse(request), ...sums]);
         const close = owed.has(request.id) ? statements.closeOnce : statements.close;
         await (inOne ?? db.commit([must(close(closed)), ...sums]));
         owed.delete(request.id);
@@ -158,6 +172,7 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
 
     ...createReports({ db, clock, price }),
     ...createRequestLists({ db }),
+    ...createUses({ db, clock }),
   };
 }
 

@@ -43,14 +43,10 @@ function sealed<C extends Columns>(table: SealedTable, { only, isPassing = false
 }
 
 export function sealedThings(t: Tables): readonly SealedThing[] {
-  const { providerKey: key, conversation, twoFactor, mailOutbox: mail } = t;
+  const { conversation, twoFactor, mailOutbox: mail } = t;
   return [
-    sealed(key, {
-      key: key.id,
-      of: { id: key.id, owner: key.owner, provider: key.provider },
-      purpose: ({ owner }) => (owner === 'platform' ? 'platform-key' : 'provider-key'),
-      context: ({ owner, provider, id }) => [owner, provider, id],
-    }),
+    sealedKey(t.providerKey),
+    sealedKey(t.retiredKey),
     // Title and messages lie under the data key that is sealed here.
     sealed(conversation, {
       key: conversation.id,
@@ -73,4 +69,15 @@ export function sealedThings(t: Tables): readonly SealedThing[] {
       isPassing: true,
     }),
   ];
+}
+
+/** A replaced key stays sealed as it was. */
+function sealedKey(table: Tables['providerKey'] | Tables['retiredKey']): SealedThing {
+  const { id, owner, provider } = table;
+  return sealed(table, {
+    key: id,
+    of: { id, owner, provider },
+    purpose: (row) => (row.owner === 'platform' ? 'platform-key' : 'provider-key'),
+    context: (row) => [row.owner, row.provider, row.id],
+  });
 }

@@ -136,23 +136,34 @@ test('the keys of users are nowhere in the database, and in nothing that the vau
   }
 });
 
-testOnSqlite('after a key is replaced or removed, nothing of its ciphertext is left in the file and the WAL', async () => {
-  await using db = await testDb();
-  await using stage = await vaultStage(db);
-  const left = (blob: Buffer) => {
-    const bytes = bytesOf(db.folder);
-    const pieces = Array.from({ length: blob.length - 7 }, (_, i) => blob.subarray(i, i + 8));
-    return pieces.filter((piece) => bytes.includes(piece)).length;
-  };
-  await Promise.all(Array.from({ length: 30 }, (_, i) => stage.stored(`user${i}`)));
-  const { row: first } = await stage.stored('ada');
-  expect(left(first.sealed.encryptedBlob)).toBeGreaterThan(50);
-  const { row: second } = await stage.stored('ada');
-  expect(left(first.sealed.encryptedBlob)).toBe(0);
-  expect(left(second.sealed.encryptedBlob)).toBeGreaterThan(50);
-  await stage.vault.remove(member('ada'), second.id);
-  expect(left(second.sealed.encryptedBlob)).toBe(0);
-});
+testOnSqlite(
+  'a day after a key was replaced, or once it is removed, nothing of its ciphertext is left in the file and the WAL',
+  async () => {
+    await using db = await testDb();
+    await using stage = await vaultStage(db);
+    const left = (blob: Buffer) => {
+      const bytes = bytesOf(db.folder);
+      const pieces = Array.from({ length: blob.length - 7 }, (_, i) => blob.subarray(i, i + 8));
+      return pieces.filter((piece) => bytes.includes(piece)).length;
+    };
+    await Promise.all(Array.from({ length: 30 }, (_, i) => stage.stored(`user${i}`)));
+    const { row: first } = await stage.stored('ada');
+    expect(left(first.sealed.encryptedBlob)).toBeGreaterThan(50);
+    const { row: second } = await stage.stored('ada');
+    expect(left(first.sealed.encryptedBlob)).toBeGreaterThan(50);
+    // Only one is kept.
+    const { row: third } = await stage.stored('ada');
+    expect(left(first.sealed.encryptedBlob)).toBe(0);
+    expect(left(second.sealed.encryptedBlob)).toBeGreaterThan(50);
+    stage.clock.advance(24 * 60 * minuteMs);
+    await stage.vault.forgetRetired();
+    expect(left(second.sealed.encryptedBlob)).toBe(0);
+    expect(left(third.sealed.encryptedBlob)).toBeGreaterThan(50);
+    const { row: fourth } = await stage.stored('ada');
+    await stage.vault.remove(member('ada'), fourth.id);
+    for (const { sealed } of [third, fourth]) expect(left(sealed.encryptedBlob)).toBe(0);
+  },
+);
 
 test('many replacements at once share the cleaning of the files, and one that fails is made up for', async () => {
   await using db = await testDb();

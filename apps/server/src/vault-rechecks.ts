@@ -2,7 +2,7 @@
 import { AppError } from '@synthstack/core';
 import { atomically, type Db, must, type Statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
-import { and, eq, inArray, lte, or, type SQL, sql } from 'drizzle-orm';
+import { and, eq, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
@@ -93,6 +93,7 @@ export function isDue({ tables: { providerKey } }: Pick<Db, 'tables'>, nowMs: nu
   return and(
     lte(providerKey.retryAt, new Date(nowMs)),
     eq(providerKey.isActive, true),
+    or(isNull(providerKey.expiresAt), gt(providerKey.expiresAt, new Date(nowMs)), eq(providerKey.owner, platform)),
     // A user's key without credit waits for a request of that user; the platform's has nobody who would notice.
     or(inArray(providerKey.status, ['unverified', 'invalid']), and(eq(providerKey.owner, platform), eq(providerKey.status, 'no_credit'))),
     // As an expression: of the column itself SQLite would take the index, in which nearly all keys have the same value.

@@ -3,7 +3,9 @@ import { AppError, type KeyStatus, type KeyView, type ProviderId, toUsd } from '
 import { type Db, prepareFind, type Tables } from '@synthstack/core/db';
 import type { Keyring, Purpose, Sealed } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
-import { and, asc, eq, type SQL } from 'drizzle-orm';
+import { and, asc, eq, gt, type SQL } from 'drizzle-orm';
+import type { Clock } from './ports/clock.ts';
+import { isExpired } from './vault-expiry.ts';
 import type { StoredStatus } from './vault-status.ts';
 
 /** The owner of the operator's own keys. */
@@ -33,6 +35,10 @@ export interface StoredKey extends KeyPlace {
   retryAt: Date | null;
   retries: number;
   lastTestedAt: Date | null;
+  /** From then on it is not used; null: its owner has said nothing. */
+  expiresAt: Date | null;
+  /** What its owner has been told of that (vault-expiry.ts). */
+  expiryTold: number | null;
   createdAt: Date;
   updatedAt: Date;
 }
@@ -50,11 +56,14 @@ export type UsableKey = StoredKey | EnvironmentKey;
 
 type Row = Tables['providerKey']['$inferSelect'];
 type Totals = Tables['keyTotals']['$inferSelect'];
+type Former = Pick<Tables['retiredKey']['$inferSelect'], 'id' | 'provider' | 'position' | 'keyHint' | 'until'>;
+/** What it takes to open a key. */
+type SealedKey = Pick<StoredKey, 'owner' | 'provider' | 'id' | 'sealed'>;
 
 export type KeyRows = ReturnType<typeof createKeyRows>;
 
-export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
-  const { providerKey, keyTotals } = db.tables;
+export function createKeyRows({ db, keyring, clock }: { db: Db; keyring: Keyring; clock: Clock }) {
+  const { providerKey, keyTotals, retiredKey } = db.tables;
 
   const places = (place: KeyPlace) =>
     and(eq(providerKey.owner, place.owner), eq(providerKey.provider, place.provider), eq(providerKey.position, place.position));
@@ -71,7 +80,7 @@ export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
   }
 
   /** @throws AppError `key_unusable` */
-  function open(key: StoredKey): Secret {
+  function open(key: SealedKey): Secret {
     const plaintext = keyring.open(purposeOf(key.owner), contextOf(key), key.sealed);
     const secret = new Secret(plaintext.toString('utf8'));
     plaintext.fill(0);
@@ -116,9 +125,13 @@ export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
       const owner = keys[0]?.owner;
       if (owner === undefined) return [];
       const totals = await db.orm.select().from(keyTotals).where(eq(keyTotals.owner, owner));
+      const { id, provider, position, keyHint, until } = retiredKey;
+      const restorable = and(eq(retiredKey.owner, owner), gt(until, new Date(clock.now())));
+      const formers = await db.orm.select({ id, provider, position, keyHint, until }).from(retiredKey).where(restorable);
       return keys.map((key) => {
-        const sum = totals.find((one) => one.provider === key.provider && one.position === key.position);
-        return view(key, sum, key.status === 'unreadable' ? whyUnreadable(key) : key.lastError);
+        const isHere = (one: { provider: ProviderId; position: number }) => one.provider === key.provider && one.position === key.position;
+        const lastError = key.status === 'unreadable' ? whyUnreadable(key) : key.lastError;
+        return view({ ...key, lastError }, { totals: totals.find(isHere), former: formers.find(isHere), nowMs: clock.now() });
       });
     },
   };
@@ -131,8 +144,14 @@ function storedKey({ encryptedBlob, nonce, masterKeyId, version: _version, ...ro
   return { ...row, sealed: { masterKeyId, nonce, encryptedBlob } };
 }
 
-function view(key: StoredKey, totals: Totals | undefined, lastError: string | null): KeyView {
-  const { id, provider, keyHint, status, isActive, fallback, lastTestedAt, createdAt } = key;
+interface Beside {
+  totals: Totals | undefined;
+  former: Former | undefined;
+  nowMs: number;
+}
+
+function view(key: StoredKey, { totals, former, nowMs }: Beside): KeyView {
+  const { id, provider, keyHint, status, isActive, fallback, lastError, lastTestedAt, expiresAt, createdAt } = key;
   return {
     id,
     provider,
@@ -141,6 +160,9 @@ function view(key: StoredKey, totals: Totals | undefined, lastError: string | nu
     isValid: status === 'valid',
     isActive,
     fallback,
+    expiresAt: expiresAt?.toISOString() ?? null,
+    isExpired: isExpired(key, nowMs),
+    former: former ? { id: former.id, keyHint: former.keyHint, until: former.until.toISOString() } : null,
     lastError,
     totalRequests: totals?.requests ?? 0,
     totalTokens: totals?.totalTokens ?? 0,

@@ -8,6 +8,7 @@ import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
 import type { CheckResult } from './providers/provider.ts';
 import type { MasterKeys } from './vault-master-keys.ts';
+import { type RetiredKey, retire, takeBack } from './vault-retired.ts';
 import type { KeyPlace, KeyRows, StoredKey } from './vault-rows.ts';
 import { afterCheck, standing } from './vault-status.ts';
 
@@ -17,6 +18,15 @@ export interface KeyWriteParts {
   masterKeys: MasterKeys;
   clock: Clock;
   audit(entry: AuditEntry): Statement;
+}
+
+/** How a key is put into its place. */
+export interface Putting {
+  actor: string;
+  /** Until when it is to be used. */
+  expiry?: Pick<StoredKey, 'expiresAt' | 'expiryTold'>;
+  /** The replaced key that it was. */
+  restores?: RetiredKey;
 }
 
 export type KeyWrites = ReturnType<typeof createKeyWrites>;
@@ -29,22 +39,31 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
   /** The key as it was used; once it is replaced, which makes another id, nothing. Its nonce may change: rotation.ts seals the same key anew. */
   const current = (key: StoredKey): SQL => eq(providerKey.id, key.id);
 
-  async function putOnce(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<[StoredKey, StoredKey | null]> {
+  async function putOnce(place: KeyPlace, secret: Secret, result: CheckResult, putting: Putting): Promise<[StoredKey, StoredKey | null]> {
+    const { actor, restores, expiry = { expiresAt: null, expiryTold: null } } = putting;
     const before = await rows.at(place);
     const id = randomUUID();
     const sealed = rows.seal(place, id, secret);
     const counted = await masterKeys.countSeal();
     const now = new Date(clock.now());
-    const shown = { ...place, id, keyHint: secret.hint, isActive: true, fallback: before?.fallback ?? true };
+    const shown = { ...place, id, keyHint: secret.hint, isActive: true, fallback: before?.fallback ?? true, ...expiry };
     const times = { lastTestedAt: now, createdAt: now, updatedAt: now };
     const key = { ...shown, ...standing(result, now.getTime()), ...times };
-    const detail = { keyId: id, provider: place.provider, status: key.status, ...(before && { replaces: before.id }) };
+    const action = restores ? 'key.restored' : before ? 'key.replaced' : 'key.saved';
+    const about = { keyId: id, provider: place.provider, keyHint: key.keyHint, status: key.status };
+    const detail = { ...about, ...(before && { replaces: before.id }), ...(restores && { restores: restores.id }) };
     await atomically(db, (tx, t) => [
+      ...(restores ? [takeBack(tx, t, restores)] : []),
       // `fallback` is kept, so it must still be what was read.
-      ...(before ? [must(tx.delete(t.providerKey).where(and(current(before), eq(t.providerKey.fallback, before.fallback))))] : []),
+      ...(before
+        ? [
+            must(tx.delete(t.providerKey).where(and(current(before), eq(t.providerKey.fallback, before.fallback)))),
+            ...retire(tx, t, before, now.getTime()),
+          ]
+        : []),
       tx.insert(t.providerKey).values({ ...key, ...sealed }),
       ...counted,
-      audit({ actor, subject: place.owner, action: before ? 'key.replaced' : 'key.saved', detail }),
+      audit({ actor, subject: place.owner, action, detail }),
       bumpGeneration(tx, t),
     ]);
     return [{ ...key, sealed }, before];
@@ -55,13 +74,13 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
     scrub,
 
     /**
-     * Seals and stores a key, in the place of the one that is there.
-     * @throws AppError `storage_unavailable`: nothing was saved
+     * Seals and stores a key, in the place of the one that is there, which is kept for a day (vault-retired.ts).
+     * @throws AppError `storage_unavailable`: nothing was saved; `conflict`: the key to restore is not there any more
      */
-    async put(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<StoredKey> {
+    async put(place: KeyPlace, secret: Secret, result: CheckResult, putting: Putting): Promise<StoredKey> {
       // One at a time for a place: what came between would make each try again. A nonce that was used before is tried again too.
       const name = JSON.stringify([place.owner, place.provider, place.position]);
-      const put = () => untilUndisturbed(() => putOnce(place, secret, result, actor));
+      const put = () => untilUndisturbed(() => putOnce(place, secret, result, putting));
       const [key, before] = await inTurn(name, put).catch((error: unknown) => {
         throw isStorage(error) ? notSaved(error) : error;
       });

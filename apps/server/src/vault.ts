@@ -1,5 +1,15 @@
 /** Holds the secrets that users bring. A secret enters through `save` and leaves only inside the callback of `use`. */
-import { AppError, type KeySwitches, KeyText, type KeyView, ProviderId, providerIds, type TypedKey, type Verdict } from '@synthstack/core';
+import {
+  AppError,
+  type KeySwitches,
+  KeyText,
+  type KeyView,
+  ProviderId,
+  providerIds,
+  type SaveKey,
+  type TypedKey,
+  type Verdict,
+} from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, type Statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
@@ -12,11 +22,13 @@ import type { Fields } from './ports/log.ts';
 import { misfit, providerOf } from './providers/catalog.ts';
 import type { CheckResult, Outcome } from './providers/provider.ts';
 import type { Sender } from './providers/send.ts';
+import { createKeyExpiry, newExpiry, reminderDue } from './vault-expiry.ts';
 import { createMasterKeys } from './vault-master-keys.ts';
 import { createRechecks } from './vault-rechecks.ts';
+import { createRetired, forgetAt, notRestored } from './vault-retired.ts';
 import { createKeyRows, platform, type StoredKey, type UsableKey } from './vault-rows.ts';
 import { createTraffic } from './vault-traffic.ts';
-import { createKeyWrites, untilUndisturbed } from './vault-writes.ts';
+import { createKeyWrites, isConflict, untilUndisturbed } from './vault-writes.ts';
 
 export type { EnvironmentKey, StoredKey, UsableKey } from './vault-rows.ts';
 
@@ -57,10 +69,12 @@ export function createVault({
   warn = () => undefined,
   platformSecrets = {},
 }: VaultParts) {
-  const rows = createKeyRows({ db, keyring });
+  const rows = createKeyRows({ db, keyring, clock });
   const masterKeys = createMasterKeys({ db, keyring, clock, notice });
   const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
   const traffic = createTraffic({ db, clock, writes, notice, warn });
+  const retired = createRetired({ db, clock, writes, audit });
+  const expiry = createKeyExpiry({ db, clock, audit, notice });
   const rechecks = createRechecks({ db, keyring, clock, sender, rows, writes, audit, notice });
 
   /** Everything that must be right before the provider is asked. */
@@ -78,7 +92,7 @@ export function createVault({
   }
 
   function entryFor(caller: KeyCaller, action: AuditAction, key: StoredKey, detail: Record<string, string> = {}): Statement {
-    const about = { keyId: key.id, provider: key.provider, ...detail };
+    const about = { keyId: key.id, provider: key.provider, keyHint: key.keyHint, ...detail };
     return audit({ actor: actorOf(caller), subject: caller.userId, action, detail: about });
   }
 
@@ -99,11 +113,12 @@ export function createVault({
      * Asks the provider, then stores the key in the place of the caller's former one, whatever the provider said.
      * @throws AppError `plan_required`; `invalid_input` naming the field; `limit_reached`; `storage_unavailable`: nothing was saved
      */
-    async save(caller: KeyCaller, input: TypedKey): Promise<KeyView> {
+    async save(caller: KeyCaller, { expiresAt = null, ...input }: SaveKey): Promise<KeyView> {
+      const until = newExpiry(expiresAt, clock.now());
       const secret = admit(caller, input, 'save');
       const result = await sender.check(providerOf(input.provider), secret);
       const place = { owner: caller.userId, provider: input.provider, position: 0 };
-      return viewOf(await writes.put(place, secret, result, actorOf(caller)));
+      return viewOf(await writes.put(place, secret, result, { actor: actorOf(caller), expiry: until }));
     },
 
     /** Asks the provider and stores nothing. @throws AppError `plan_required`, `invalid_input`, `limit_reached` */
@@ -130,20 +145,22 @@ export function createVault({
       return verdictOf(result);
     },
 
-    /** Switches a key on or off, or its fallback. @throws AppError `not_found` */
-    async set(caller: KeyCaller, { id, isActive, fallback }: KeySwitches): Promise<KeyView> {
+    /** Switches a key on or off, or its fallback, or says until when it is to be used. @throws AppError `not_found`, `invalid_input` */
+    async set(caller: KeyCaller, { id, isActive, fallback, expiresAt }: KeySwitches): Promise<KeyView> {
+      const until = expiresAt === undefined ? undefined : newExpiry(expiresAt, clock.now());
       await untilUndisturbed(async () => {
         const key = await rows.mine(caller.userId, id);
-        if (isActive === undefined && fallback === undefined) return;
+        if (isActive === undefined && fallback === undefined && until === undefined) return;
         const detail = {
           ...(isActive !== undefined && { isActive: `${isActive}` }),
           ...(fallback !== undefined && { fallback: `${fallback}` }),
+          ...(until !== undefined && { expiresAt: until.expiresAt?.toISOString() ?? 'never' }),
         };
         await atomically(db, (tx, t) => [
           must(
             tx
               .update(t.providerKey)
-              .set({ isActive, fallback, updatedAt: new Date(clock.now()) })
+              .set({ isActive, fallback, ...until, updatedAt: new Date(clock.now()) })
               .where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId))),
           ),
           entryFor(caller, 'key.switched', key, detail),
@@ -153,12 +170,44 @@ export function createVault({
       return viewOf(await rows.mine(caller.userId, id));
     },
 
-    /** Deletes a key, and its ciphertext from the files. Its totals stay. @throws AppError `not_found` */
+    /**
+     * Puts the key back that the present one has replaced, once the provider has said that it still works; the present one can be restored
+     * in its turn.
+     * @param id  the old key's own
+     * @throws AppError `plan_required`; `not_found`: its 24 hours are over; `limit_reached`; `key_unusable`, `provider_unreachable`: nothing was changed
+     */
+    async restore(caller: KeyCaller, id: string): Promise<KeyView> {
+      if (!caller.byok) throw planRequired();
+      const old = await retired.mine(caller.userId, id);
+      limits.take(actorOf(caller), 'save');
+      const secret = rows.open(old);
+      const provider = providerOf(old.provider);
+      const result = await sender.check(provider, secret);
+      if (result.status !== 'valid') throw notRestored(result.status, provider.name);
+      const { expiresAt } = old;
+      const expiryTold = expiresAt && reminderDue(expiresAt, clock.now());
+      const putting = { actor: actorOf(caller), expiry: { expiresAt, expiryTold }, restores: old };
+      try {
+        return await viewOf(await writes.put(old, secret, result, putting));
+      } catch (error) {
+        // Restored, replaced or removed while the provider was asked.
+        if (isConflict(error)) await retired.mine(caller.userId, id);
+        throw error;
+      }
+    },
+
+    /** Deletes a replaced key before its 24 hours are over, and its ciphertext from the files. @throws AppError `not_found` */
+    async forget(caller: KeyCaller, id: string): Promise<void> {
+      await retired.forget(await retired.mine(caller.userId, id), actorOf(caller));
+    },
+
+    /** Deletes a key and the one before it, and their ciphertext from the files. Its totals stay. @throws AppError `not_found` */
     async remove(caller: KeyCaller, id: string): Promise<void> {
       await untilUndisturbed(async () => {
         const key = await rows.mine(caller.userId, id);
         await atomically(db, (tx, t) => [
           must(tx.delete(t.providerKey).where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId)))),
+          forgetAt(tx, t.retiredKey, key),
           entryFor(caller, 'key.removed', key),
           bumpGeneration(tx, t),
         ]);
@@ -205,6 +254,12 @@ export function createVault({
 
     /** Checks all that is due; to be called every few seconds. @returns how many were checked */
     runRechecks: (): Promise<number> => rechecks.run(),
+
+    /** Deletes replaced keys whose 24 hours are over; to be called every few seconds. @returns how many */
+    forgetRetired: retired.run,
+
+    /** Reminds people of the dates that they have set for their keys; to be called every hour. @returns how often something was told */
+    remindOfExpiry: expiry.run,
 
     openCanaries: masterKeys.openCanaries,
     countSeal: masterKeys.countSeal,

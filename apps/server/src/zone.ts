@@ -31,6 +31,15 @@ export function shiftDays(midnight: number, days: number, timezone: string): num
   return dayStart(midnight + days * dayMs + 12 * hourMs, timezone);
 }
 
+/** The first moment of a day there. @param day  as `2026-11-30` */
+export function startOfDay(day: string, timezone: string): number {
+  const noon = Date.parse(day) + 12 * hourMs;
+  return dayStart(noon - offsets(timezone)(noon), timezone);
+}
+
+/** The day of a moment there, as `2026-11-30`. */
+export const dayOf = (ms: number, timezone: string): string => new Date(ms + offsets(timezone)(ms)).toISOString().slice(0, 10);
+
 type OffsetAt = (ms: number) => number;
 
 function nextStart(start: number, offsetAt: OffsetAt, period: Period): number {

@@ -3,15 +3,16 @@ import type { KeyView, PlanView, ProviderView } from '@synthstack/core';
 
 /**
  * none: no key stored · plan: stored, but the plan does not include own keys (any more) · inactive: switched off ·
- * limited: valid, with something the owner should know · the others are the key's own status.
+ * expired: past the date that its owner has set · limited: valid, with something the owner should know · the others are the key's own status.
  */
-export type KeyState = 'none' | 'plan' | 'inactive' | 'limited' | KeyView['status'];
+export type KeyState = 'none' | 'plan' | 'inactive' | 'expired' | 'limited' | KeyView['status'];
 
 /** The first that applies is what keeps the key from being used, and so what its owner has to mend first. */
 export function keyState(key: KeyView | undefined, plan: PlanView): KeyState {
   if (!key) return 'none';
   if (!plan.byok) return 'plan';
   if (!key.isActive) return 'inactive';
+  if (key.isExpired) return 'expired';
   if (key.status === 'valid' && key.lastError) return 'limited';
   return key.status;
 }

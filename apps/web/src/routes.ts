@@ -48,6 +48,12 @@ const routes: RouteRecordRaw[] = [
     meta: { title: 'common.nav.usage', for: 'user', frame: 'settings' },
   },
   {
+    path: '/settings/api-keys/history',
+    component: () => import('./pages/KeyHistoryPage.vue'),
+    meta: { title: 'keyHistory.title', for: 'user', frame: 'settings' },
+    beforeEnter: () => loadTexts('keyHistory'),
+  },
+  {
     path: '/settings/tokens',
     component: () => import('./pages/TokensPage.vue'),
     meta: { title: 'common.nav.tokens', for: 'user', frame: 'settings' },

@@ -2,6 +2,7 @@
 export * from './contracts/accounts.ts';
 export * from './contracts/agents.ts';
 export * from './contracts/bounds.ts';
+export * from './contracts/key-history.ts';
 export * from './contracts/keys.ts';
 export * from './contracts/notices.ts';
 export * from './contracts/plans.ts';

@@ -1,4 +1,17 @@
-import { KeyList, KeyRef, KeySwitches, OneKey, ProviderList, TypedKey, Verdict } from '@synthstack/core';
+import {
+  KeyHistory,
+  KeyHistoryQuery,
+  KeyList,
+  KeyRef,
+  KeySwitches,
+  KeyUses,
+  KeyUsesQuery,
+  OneKey,
+  ProviderList,
+  SaveKey,
+  TypedKey,
+  Verdict,
+} from '@synthstack/core';
 import { z } from 'zod';
 import type { Caller } from '../callers.ts';
 import { providerViews } from '../providers/catalog.ts';
@@ -16,9 +29,10 @@ export const keys = router({
     .meta({
       rest: 'POST /api/v1/api-keys',
       status: 201,
-      summary: 'Check a key with its provider and store it sealed; it replaces the one of that provider',
+      summary:
+        'Check a key with its provider and store it sealed; it replaces the one of that provider, which can be restored for 24 hours',
     })
-    .input(TypedKey)
+    .input(SaveKey)
     .output(OneKey)
     .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.save(owner(ctx.caller), input) })),
 
@@ -29,7 +43,10 @@ export const keys = router({
     .mutation(({ ctx, input }) => ctx.app.vault.check(owner(ctx.caller), input)),
 
   set: userProcedure
-    .meta({ rest: 'PATCH /api/v1/api-keys/{id}', summary: 'Switch a key on or off, and its fallback to the platform key' })
+    .meta({
+      rest: 'PATCH /api/v1/api-keys/{id}',
+      summary: 'Switch a key on or off, and its fallback to the platform key, or say until when to use it',
+    })
     .input(KeySwitches)
     .output(OneKey)
     .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.set(owner(ctx.caller), input) })),
@@ -41,10 +58,37 @@ export const keys = router({
     .mutation(({ ctx, input }) => ctx.app.vault.test(owner(ctx.caller), input.id)),
 
   remove: userProcedure
-    .meta({ rest: 'DELETE /api/v1/api-keys/{id}', status: 204, summary: 'Remove a key; its usage stays' })
+    .meta({ rest: 'DELETE /api/v1/api-keys/{id}', status: 204, summary: 'Remove a key, and the one that it replaced; its usage stays' })
     .input(KeyRef)
     .output(z.void())
     .mutation(({ ctx, input }) => ctx.app.vault.remove(owner(ctx.caller), input.id)),
+
+  restore: userProcedure
+    .meta({ rest: 'POST /api/v1/api-keys/former/{id}/restore', summary: 'Put a replaced key back, within 24 hours, if it still works' })
+    .input(KeyRef)
+    .output(OneKey)
+    .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.restore(owner(ctx.caller), input.id) })),
+
+  forget: userProcedure
+    .meta({ rest: 'DELETE /api/v1/api-keys/former/{id}', status: 204, summary: 'Delete a replaced key before its 24 hours are over' })
+    .input(KeyRef)
+    .output(z.void())
+    .mutation(({ ctx, input }) => ctx.app.vault.forget(owner(ctx.caller), input.id)),
+
+  uses: userProcedure
+    .meta({ rest: 'GET /api/v1/api-keys/uses', summary: 'How often your keys were opened for a request, by day, key and token' })
+    .input(KeyUsesQuery)
+    .output(KeyUses)
+    .query(({ ctx, input }) => ctx.app.meter.uses(ctx.caller.userId, input)),
+
+  history: userProcedure
+    .meta({
+      rest: 'GET /api/v1/api-keys/history',
+      summary: 'What was done to your keys, by whom, newest first: your part of the audit log',
+    })
+    .input(KeyHistoryQuery)
+    .output(KeyHistory)
+    .query(({ ctx, input }) => ctx.app.audit.ofKeys(ctx.caller.userId, input)),
 
   providers: userProcedure
     .meta({ rest: 'GET /api/v1/api-keys/providers', summary: 'The providers, their models and public prices' })

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import {
   AccessToken,
   CreatedToken,
+  KeyHistory,
   KeyList,
   KeyView,
   LimitsView,
@@ -73,6 +74,10 @@ test('the doors are those of INTERFACE.md', () => {
       'PATCH /api/v1/api-keys/{id} 200',
       'POST /api/v1/api-keys/{id}/test 200',
       'DELETE /api/v1/api-keys/{id} 204',
+      'POST /api/v1/api-keys/former/{id}/restore 200',
+      'DELETE /api/v1/api-keys/former/{id} 204',
+      'GET /api/v1/api-keys/uses 200',
+      'GET /api/v1/api-keys/history 200',
       'GET /api/v1/api-keys/providers 200',
       'GET /api/v1/api-keys/usage 200',
       'GET /api/v1/api-keys/usage/requests 200',
@@ -146,9 +151,30 @@ test('a key is saved, listed, checked, switched, tested, replaced and deleted', 
   expect(replaced.body.key.id).not.toBe(key.id);
   expect((await call(app, ada, 'GET /api/v1/api-keys')).body.keys).toHaveLength(2);
   isProblem(await call(app, ada, `DELETE ${path}`), 404, 'not_found');
-  const removed = await call(app, ada, `DELETE /api/v1/api-keys/${replaced.body.key.id}`);
+  expect(replaced.body.key.former).toMatchObject({ id: key.id, keyHint: key.keyHint });
+
+  const restored = await call(app, ada, `POST /api/v1/api-keys/former/${key.id}/restore`);
+  expect(hasShape(OneKey, restored.body).key).toMatchObject({ keyHint: key.keyHint, former: { id: replaced.body.key.id } });
+  expect((await call(app, ada, `DELETE /api/v1/api-keys/former/${replaced.body.key.id}`)).status).toBe(204);
+  isProblem(await call(app, ada, `POST /api/v1/api-keys/former/${replaced.body.key.id}/restore`), 404, 'not_found');
+  const expiresAt = '2031-01-31T22:59:59.999Z';
+  const dated = await call(app, ada, `PATCH /api/v1/api-keys/${restored.body.key.id}`, { json: { expiresAt } });
+  expect(dated.body.key).toMatchObject({ expiresAt, isExpired: false, former: null });
+
+  const removed = await call(app, ada, `DELETE /api/v1/api-keys/${restored.body.key.id}`);
   expect([removed.status, removed.body]).toEqual([204, '']);
   expect((await call(app, ada, 'GET /api/v1/api-keys')).body.keys).toMatchObject([{ provider: 'anthropic' }]);
+
+  const history = hasShape(KeyHistory, (await call(app, ada, 'GET /api/v1/api-keys/history?provider=openai&limit=100')).body);
+  const kinds = ['removed', 'switched', 'forgotten', 'restored', 'replaced', 'tested', 'switched', 'saved'];
+  expect(history.events.map(({ kind }) => kind)).toEqual(kinds);
+  expect(new Set(history.events.map(({ by, provider }) => `${by} ${provider}`))).toEqual(new Set(['you openai']));
+  expect(history.events[1]).toMatchObject({ keyHint: key.keyHint, expiresAt, isActive: null });
+  expect(history.events[6]).toMatchObject({ isActive: false, fallback: false, expiresAt: null });
+  const page = hasShape(KeyHistory, (await call(app, ada, 'GET /api/v1/api-keys/history?limit=6')).body);
+  const rest = hasShape(KeyHistory, (await call(app, ada, `GET /api/v1/api-keys/history?cursor=${page.nextCursor}`)).body);
+  expect(rest.nextCursor).toBeNull();
+  expect([...page.events, ...rest.events].filter(({ provider }) => provider === 'openai')).toEqual(history.events);
 });
 
 test('what cannot be a key is refused with the field named; nothing is stored, lost or sent to the provider', async () => {
@@ -221,6 +247,17 @@ test('other doors name the field too', async () => {
     [`PATCH /api/v1/api-keys/${id}`, { status: 'valid' }, ['status']],
     [`PATCH /api/v1/api-keys/${id}`, { id }, ['id']],
     ['PATCH /api/v1/api-keys/1', { isActive: true }, ['id']],
+    [`PATCH /api/v1/api-keys/${id}`, { expiresAt: '2031-01-31' }, ['expiresAt']],
+    [`PATCH /api/v1/api-keys/${id}`, { expiresAt: '9999-12-31T23:59:59-14:00' }, ['expiresAt']],
+    [`PATCH /api/v1/api-keys/${id}`, { expiresAt: '2020-01-01T00:00:00Z' }, ['expiresAt']],
+    ['POST /api/v1/api-keys/former/1/restore', undefined, ['id']],
+    ['GET /api/v1/api-keys/uses?days=32', undefined, ['days']],
+    ['GET /api/v1/api-keys/uses?timezone=Mars/Olympus', undefined, ['timezone']],
+    ['GET /api/v1/api-keys/uses?before=2026-02-30', undefined, ['before']],
+    ['GET /api/v1/api-keys/history?limit=101', undefined, ['limit']],
+    ['GET /api/v1/api-keys/history?cursor=-1', undefined, ['cursor']],
+    ['GET /api/v1/api-keys/history?provider=mistral', undefined, ['provider']],
+    ['GET /api/v1/api-keys/history?userId=1', undefined, ['userId']],
     ['PATCH /api/v1/api-keys/%00', { isActive: true }, ['id']],
     [`PATCH /api/v1/api-keys/${id}%2F..`, { isActive: true }, ['id']],
     ['POST /api/v1/api-keys/x/test', undefined, ['id']],

@@ -57,6 +57,7 @@ function chosen(one: Case): Record<string, string> {
     isActive: one.active === 'yes',
     fallback: one.fallback === 'yes',
     retryAt: retries[one.retry] === null ? null : new Date(retries[one.retry] ?? 0),
+    expiresAt: null,
   };
   const situation = {
     provider: { name: 'OpenAI' },
@@ -102,8 +103,30 @@ test('each line of the table is met, so none is there for show', () => {
   expect([...met].sort((a, b) => a - b)).toEqual(lines.map((_, i) => i));
 });
 
+const key = (more: Partial<Candidate>): Candidate => {
+  return { status: 'valid', isActive: true, fallback: true, retryAt: null, expiresAt: null, ...more };
+};
+
+test('a key past its date is as one that is switched off, to the millisecond, and the error says which it was', () => {
+  const situation = { provider: { name: 'OpenAI' }, byok: true, platform: true, nowMs };
+  const [last, over] = [new Date(nowMs + 1), new Date(nowMs)];
+  expect(choose({ ...situation, keys: [key({ expiresAt: last })] }).reason).toBeNull();
+  expect(choose({ ...situation, keys: [key({ expiresAt: over })] })).toEqual({ attempts: [{ source: 'platform' }], reason: 'inactive' });
+  // Nothing is asked of a key that its owner does not want used, whatever else is wrong with it.
+  expect(choose({ ...situation, keys: [key({ expiresAt: over, status: 'invalid' })] }).reason).toBe('inactive');
+  const sentence = (one: Candidate): string => {
+    try {
+      choose({ ...situation, keys: [one], platform: false });
+      return 'it was chosen';
+    } catch (error) {
+      return error instanceof AppError ? `${error.code} ${error.headers?.['x-byok-fallback-reason']} ${error.message}` : String(error);
+    }
+  };
+  expect(sentence(key({ expiresAt: over }))).toMatch(/^key_unusable inactive .*the date that you have set for it has passed/);
+  expect(sentence(key({ isActive: false, expiresAt: over }))).toMatch(/it is switched off/);
+});
+
 test('several keys are tried in order, the platform last, and one that forbids it forbids it for all', () => {
-  const key = (more: Partial<Candidate>): Candidate => ({ status: 'valid', isActive: true, fallback: true, retryAt: null, ...more });
   const first = key({});
   const dead = key({ status: 'invalid' });
   const third = key({ status: 'no_credit', retryAt: new Date(nowMs - 1) });

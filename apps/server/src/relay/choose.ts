@@ -4,9 +4,10 @@
  */
 import { AppError, type FallbackReason } from '@synthstack/core';
 import type { Provider } from '../providers/provider.ts';
+import { isExpired } from '../vault-expiry.ts';
 import type { StoredKey } from '../vault-rows.ts';
 
-export type Candidate = Pick<StoredKey, 'status' | 'isActive' | 'fallback' | 'retryAt'>;
+export type Candidate = Pick<StoredKey, 'status' | 'isActive' | 'fallback' | 'retryAt' | 'expiresAt'>;
 
 export type Attempt<Key> =
   | { source: 'user'; key: Key /** The key was out of credit; this request finds out whether it still is. */; trial: boolean }
@@ -43,22 +44,29 @@ export function choose<Key extends Candidate>({ provider, keys, byok, platform, 
   }
   if (attempts.length > 0) reason = null;
   if (platform && keys.every((key) => key.fallback)) attempts.push({ source: 'platform' });
-  if (attempts.length === 0) throw nothingToTry({ provider, byok, platform, ownOnly, reason });
+  if (attempts.length === 0) {
+    const expired = reason === 'inactive' && keys[0]?.isActive === true;
+    throw nothingToTry({ provider, byok, platform, ownOnly, reason, expired });
+  }
   return { attempts, reason };
 }
 
 /** Why a key cannot be tried now; null: it can. */
 function obstacleOf(key: Candidate, byok: boolean, nowMs: number): FallbackReason | null {
   if (!byok) return 'plan';
-  if (!key.isActive) return 'inactive';
+  // Its owner has switched it off, now or from a date on.
+  if (!key.isActive || isExpired(key, nowMs)) return 'inactive';
   if (key.status === 'valid') return null;
   if (key.status === 'no_credit') return key.retryAt !== null && key.retryAt.getTime() <= nowMs ? null : 'no_credit';
   return key.status;
 }
 
-type Dead = Required<Pick<Situation<Candidate>, 'provider' | 'byok' | 'platform' | 'ownOnly'>> & { reason: FallbackReason | null };
+type Dead = Required<Pick<Situation<Candidate>, 'provider' | 'byok' | 'platform' | 'ownOnly'>> & {
+  reason: FallbackReason | null;
+  expired: boolean;
+};
 
-function nothingToTry({ provider, byok, platform, ownOnly, reason }: Dead): AppError {
+function nothingToTry({ provider, byok, platform, ownOnly, reason, expired }: Dead): AppError {
   const headers: Record<string, string> = reason ? { 'x-byok-fallback-reason': reason } : {};
   const lack = ownOnly
     ? `This works with your own ${provider.name} key only: on the platform's nothing is kept at ${provider.name}`
@@ -79,11 +87,16 @@ function nothingToTry({ provider, byok, platform, ownOnly, reason }: Dead): AppE
       { headers },
     );
   }
-  return new AppError('key_unusable', `Your ${provider.name} key cannot be used: ${why[reason]}${next} (Settings > API Keys).`, {
-    headers,
-  });
+  return new AppError(
+    'key_unusable',
+    `Your ${provider.name} key cannot be used: ${expired ? whyExpired : why[reason]}${next} (Settings > API Keys).`,
+    {
+      headers,
+    },
+  );
 }
 
+const whyExpired = 'the date that you have set for it has passed. Replace it, or change the date';
 const why: Record<FallbackReason, string> = {
   inactive: 'it is switched off. Switch it on',
   plan: 'your plan does not include own keys. Renew it',

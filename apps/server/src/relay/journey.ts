@@ -12,7 +12,7 @@ import { estimateUsage } from './estimate.ts';
 import type { AiRequest } from './request.ts';
 
 export interface JourneyParts {
-  meter: Pick<Meter, 'begin' | 'reroute' | 'settle'>;
+  meter: Pick<Meter, 'begin' | 'countUse' | 'reroute' | 'settle'>;
   limits: Pick<Limits, 'take' | 'giveBack'>;
   log: Log;
 }
@@ -100,6 +100,14 @@ export class Journey {
   /** The row begins its way to the disk, while the provider thinks. */
   record(): void {
     if (isMetered(this.#request.route)) this.#recording ??= this.#parts.meter.begin(this.row);
+    else if (this.row.keyId !== null) this.#countUse();
+  }
+
+  /** Nobody waits for it: what is looked up at the provider keeps no promise but that of its own count. */
+  #countUse(): void {
+    this.#parts.meter.countUse(this.row).catch((error: unknown) => {
+      this.#parts.log.error({ requestId: requestIdOf(this.row.id) }, 'The use of a key could not be counted', error);
+    });
   }
 
   /** Resolves when the row is on disk. @throws AppError `storage_unavailable` */

@@ -5,7 +5,7 @@ import type { ChatMessage } from './messages.ts';
 
 export interface Paying {
   whose: KeySource | 'nobody';
-  why: FallbackReason | KeySource | 'nobody';
+  why: FallbackReason | KeySource | 'expired' | 'nobody';
 }
 
 /** Of an answer that was given; null: no key was tried. */

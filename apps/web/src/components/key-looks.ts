@@ -5,6 +5,7 @@ import {
   symOutlinedCheckCircle,
   symOutlinedDoNotDisturbOn,
   symOutlinedError,
+  symOutlinedEventBusy,
   symOutlinedLockReset,
   symOutlinedRadioButtonUnchecked,
   symOutlinedSchedule,
@@ -22,6 +23,7 @@ export const stateLooks: Record<KeyState, { tone: 'good' | 'bad' | 'warn' | 'inf
   unverified: { tone: 'info', icon: symOutlinedSchedule },
   unreadable: { tone: 'bad', icon: symOutlinedLockReset },
   inactive: { tone: 'quiet', icon: symOutlinedDoNotDisturbOn },
+  expired: { tone: 'warn', icon: symOutlinedEventBusy },
   plan: { tone: 'warn', icon: symOutlinedBlock },
 };
 

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryCache } from '@pinia/colada';
-import type { KeySwitches, KeyView, TypedKey } from '@synthstack/core';
+import type { KeySwitches, KeyView, SaveKey, TypedKey } from '@synthstack/core';
 import { computed } from 'vue';
 import { api } from '../api.ts';
 
@@ -20,7 +20,7 @@ export function useKeys() {
   // The typed key is a parameter on its way and stays in nobody's state: these two are no mutations of the cache on purpose,
   // since that would keep their input for a while.
   const check = (input: TypedKey, signal?: AbortSignal) => api.keys.check.mutate(input, { signal });
-  const save = (input: TypedKey) => api.keys.save.mutate(input).finally(refresh);
+  const save = (input: SaveKey) => api.keys.save.mutate(input).finally(refresh);
 
   const { mutateAsync: test } = useMutation({ mutation: (id: string) => api.keys.test.mutate({ id }), onSettled: refresh });
   const { mutateAsync: remove } = useMutation({ mutation: (id: string) => api.keys.remove.mutate({ id }), onSettled: refresh });

@@ -19,7 +19,18 @@ const root = join(import.meta.dirname, '../../../..');
 
 /** Where the sentences stand that a page can get to show. */
 const sources = [
-  ...['vault.ts', 'vault-rows.ts', 'vault-writes.ts', 'vault-status.ts', 'check-limits.ts', 'tokens.ts', 'accounts.ts', 'auth.ts'],
+  ...[
+    'vault.ts',
+    'vault-rows.ts',
+    'vault-writes.ts',
+    'vault-status.ts',
+    'vault-expiry.ts',
+    'vault-retired.ts',
+    'check-limits.ts',
+    'tokens.ts',
+    'accounts.ts',
+    'auth.ts',
+  ],
   ...[
     'auth/wire.ts',
     'auth/routes.ts',
@@ -48,7 +59,7 @@ const sources = [
   ],
   ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
+const contracts = ['accounts', 'agents', 'key-history', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
   (file) => `packages/core/src/contracts/${file}.ts`,
 );
 
@@ -58,6 +69,8 @@ const notForPages = [
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
+  // Of instants and days: what programs are told
+  /^(A day, such as|Name an instant up to)/,
   // To Stripe, and for the log
   /^(This is not an event|A billing event|Stripe (did not tell|answered|made|is not at))/,
   /^A price that was typed has not been read|^(Left out|From when on|Who wrote it|Of the price|Of all models|Those that wait|Answered, and)/,

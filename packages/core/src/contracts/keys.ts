@@ -43,10 +43,22 @@ export const KeyText = z
 export const KeyRef = z.strictObject({ id: z.uuid('This is not the id of a key.') });
 export const TypedKey = z.strictObject({ provider: ProviderId, apiKey: KeyText });
 export type TypedKey = z.infer<typeof TypedKey>;
+
+const lastMs = Date.parse('9999-12-31T23:59:59.999Z');
+/** From when on a key is not used any more, as its owner wants it; null: for as long as it works. */
+const expiresAt = z.iso
+  .datetime({ offset: true, error: 'expiresAt: an ISO 8601 instant such as 2027-01-01T00:00:00Z.', abort: true })
+  .refine((text) => Date.parse(text) <= lastMs, 'Name an instant up to the year 9999.')
+  .nullable()
+  .optional();
+
+export const SaveKey = TypedKey.extend({ expiresAt });
+export type SaveKey = z.infer<typeof SaveKey>;
 export const KeySwitches = z.strictObject({
   id: z.uuid('This is not the id of a key.'),
   isActive: z.boolean().optional(),
   fallback: z.boolean().optional(),
+  expiresAt,
 });
 export type KeySwitches = z.infer<typeof KeySwitches>;
 
@@ -61,6 +73,12 @@ export const KeyView = z.object({
   isValid: z.boolean(),
   isActive: z.boolean(),
   fallback: z.boolean().describe('Use the platform key when this one does not work.'),
+  expiresAt: instant.describe('From then on it is not used, as you said; null: you said nothing.'),
+  isExpired: z.boolean(),
+  former: z
+    .object({ id: z.uuid(), keyHint: z.string(), until: z.iso.datetime() })
+    .nullable()
+    .describe('The key that it replaced, as long as that can be restored.'),
   lastError: z.string().nullable(),
   totalRequests: z.int(),
   totalTokens: z.int(),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 /**
  * What each says of itself (`data`), without any secret:
- * key_invalid, key_no_credit, key_unreadable `{keyId, provider, keyHint}` · key_expires the same and `{until, days}` ·
+ * key_invalid, key_no_credit, key_unreadable `{keyId, provider, keyHint}` · key_expires the same and `{until, days}`, days: 14, 3, 0 (its last day), -1 (it is over) ·
  * fallback_used `{provider, reason}` · budget_80, budget_100 `{keyId, provider, keyHint, limitUsd, hard: "true"|"false"}` ·
  * plan_ends `{tier, until, days}` · new_sign_in `{browser?, system?, program?, address?, at}` ·
  * account_security `{event, at}`, the events of `accountEvents` ·

@@ -26,7 +26,7 @@ export interface Statement {
 export interface Addend {
   place: string;
   amounts: readonly number[];
-  /** Statements that only add (`adds`). */
+  /** Statements that only add: with `adds`, or without where no other place adds to that row. */
   statements(amounts: readonly number[]): readonly Statement[];
 }
 

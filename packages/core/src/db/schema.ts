@@ -276,6 +276,10 @@ export function schema(dialect: Dialect) {
       /** How many re-checks or trials in a row have changed nothing. */
       retries: integer('retries').notNull().default(0),
       lastTestedAt: instant('last_tested_at'),
+      /** From then on its owner does not want it to be used; null: they have said nothing. */
+      expiresAt: instant('expires_at'),
+      /** What has been told of that: the days of the last reminder, or -1: that it has come (vault-expiry.ts); null: nothing yet. */
+      expiryTold: integer('expiry_told'),
       createdAt: instant('created_at').notNull(),
       updatedAt: instant('updated_at').notNull(),
     },
@@ -283,6 +287,36 @@ export function schema(dialect: Dialect) {
       unique('provider_key_place').on(t.owner, t.provider, t.position),
       unique('provider_key_nonce').on(t.masterKeyId, t.nonce),
       index('provider_key_retry').on(t.retryAt),
+      // Holds only the keys of which something is still to be told.
+      index('provider_key_expires').on(t.expiresAt, t.id).where(sql`expires_at is not null and (expiry_told is null or expiry_told >= 0)`),
+    ],
+  );
+
+  /**
+   * Keys that were replaced, sealed as they were (same id, nonce and place, so that they open as before), until they are deleted: at most one
+   * a place. Written by the vault (vault-retired.ts).
+   */
+  const retiredKey = table(
+    'retired_key',
+    {
+      /** What it had as a provider key. */
+      id: text('id').primaryKey(),
+      owner: text('owner').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      position: integer('position').notNull(),
+      keyHint: text('key_hint').notNull(),
+      encryptedBlob: bytes('encrypted_blob').notNull(),
+      nonce: bytes('nonce').notNull(),
+      masterKeyId: text('master_key_id').notNull(),
+      expiresAt: instant('expires_at'),
+      retiredAt: instant('retired_at').notNull(),
+      /** When it is deleted; until then it can be restored. */
+      until: instant('until').notNull(),
+    },
+    (t) => [
+      unique('retired_key_place').on(t.owner, t.provider, t.position),
+      unique('retired_key_nonce').on(t.masterKeyId, t.nonce),
+      index('retired_key_until').on(t.until),
     ],
   );
 
@@ -414,6 +448,24 @@ export function schema(dialect: Dialect) {
       lastUsedAt: integer('last_used_at'),
     },
     (t) => [primaryKey({ columns: [t.owner, t.provider, t.position] })],
+  );
+
+  /**
+   * How often a key was opened for a request, by the hour (`hour`: its start in ms) and by the token that asked (`''`: none). Written with the
+   * requests (meter-uses.ts); kept for 90 days.
+   */
+  const keyUse = table(
+    'key_use',
+    {
+      userId: text('user_id').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      hour: integer('hour').notNull(),
+      keyId: text('key_id').notNull(),
+      tokenId: text('token_id').notNull(),
+      uses: integer('uses').notNull(),
+      lastAt: integer('last_at').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.userId, t.provider, t.hour, t.keyId, t.tokenId] }), index('key_use_hour').on(t.hour)],
   );
 
   /** A running process. A start settles the open requests of boots that are dead, and of no others. */
@@ -658,12 +710,14 @@ export function schema(dialect: Dialect) {
     billingEvent,
     gatewayToken,
     providerKey,
+    retiredKey,
     masterKey,
     request,
     usageUser,
     usageTotal,
     usageUserDay,
     keyTotals,
+    keyUse,
     boot,
     notice,
     noticePref,

@@ -55,7 +55,13 @@ export function batchOf(lists: readonly List[]): Batch {
     }
     return statements;
   });
-  for (const { addend, amounts } of places.values()) for (const one of addend.statements(amounts)) add(one, one.adds ?? []);
+  for (const { addend, amounts } of places.values()) {
+    for (const one of addend.statements(amounts)) {
+      if (one.adds) add(one, one.adds);
+      // Nobody else adds to its row: it need not be looked for among the others.
+      else additions.push({ sql: one.sql, params: one.params as unknown[] });
+    }
+  }
   return { lists: rest, adding, additions };
 }
 

@@ -35,8 +35,9 @@ export const notices: Messages['notices'] = {
     },
     key_expires: {
       name: 'Ein Schlüssel läuft bald ab',
-      title: 'Dein {provider}-Schlüssel {keyHint} läuft am {date} ab',
-      steps: 'Dieses Datum hast du gesetzt. Ab dann wird der Schlüssel nicht mehr verwendet: Ersetze ihn rechtzeitig.',
+      title: 'Dein {provider}-Schlüssel {keyHint} gilt bis {date}',
+      steps:
+        'Dieses Datum hast du gesetzt. Nach diesem Tag wird der Schlüssel nicht mehr verwendet: Ersetze ihn rechtzeitig oder ändere das Datum.',
     },
     fallback_used: {
       name: 'Der Schlüssel der Plattform hat statt deines geantwortet',

@@ -27,6 +27,16 @@ export const sentences: Readonly<Record<string, string>> = {
   'Passwords are for administrators only here. Sign in with your organisation.':
     'Passwörter sind hier nur für die Administration. Melde dich mit deiner Organisation an.',
 
+  // The end of a key, and the key before it
+  'Choose a day that is still to come.': 'Wähle einen Tag, der noch kommt.',
+  'Choose a day in the next twenty years.': 'Wähle einen Tag in den nächsten zwanzig Jahren.',
+  '{name} does not accept the old key any more. Nothing was changed.':
+    '{name} akzeptiert den alten Schlüssel nicht mehr. Nichts wurde geändert.',
+  'The account of the old key has no credit left at {name}. Nothing was changed.':
+    'Das Konto des alten Schlüssels hat bei {name} kein Guthaben mehr. Nichts wurde geändert.',
+  '{name} could not be asked whether the old key still works. Nothing was changed; try again later.':
+    '{name} konnte nicht gefragt werden, ob der alte Schlüssel noch funktioniert. Nichts wurde geändert; versuche es später noch einmal.',
+
   // Billing
   'The payment service cannot be reached. Please try again in a moment.':
     'Der Zahlungsdienst ist nicht erreichbar. Bitte versuche es gleich noch einmal.',

@@ -142,7 +142,7 @@ export const usage: Messages['usage'] = {
     open: 'Diese Anfrage läuft noch. Tokens und Kosten stehen erst an ihrem Ende fest.',
   },
   reasons: {
-    inactive: 'dein Schlüssel war ausgeschaltet',
+    inactive: 'dein Schlüssel war ausgeschaltet, oder sein Datum war vorbei',
     plan: 'dein Tarif enthielt keine eigenen Schlüssel',
     invalid: 'dein Schlüssel wurde nicht akzeptiert',
     unverified: 'dein Schlüssel war noch nicht geprüft',

@@ -33,8 +33,8 @@ export const notices = {
     },
     key_expires: {
       name: 'A key expires soon',
-      title: 'Your {provider} key {keyHint} expires on {date}',
-      steps: 'You have set this date. From then on the key is not used: replace it in time.',
+      title: 'Your {provider} key {keyHint} is good until {date}',
+      steps: 'You have set this date. After that day the key is not used: replace it in time, or change the date.',
     },
     fallback_used: {
       name: 'The platform’s key answered instead of yours',

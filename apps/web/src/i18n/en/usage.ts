@@ -140,7 +140,7 @@ export const usage = {
     open: 'This request is still running. Tokens and cost come with its end.',
   },
   reasons: {
-    inactive: 'your key was switched off',
+    inactive: 'your key was switched off, or its date had passed',
     plan: 'your plan did not include own keys',
     invalid: 'your key was not accepted',
     unverified: 'your key was not checked yet',

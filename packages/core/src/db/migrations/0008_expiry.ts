@@ -1,0 +1,25 @@
+export const migration = {
+  name: '0008_expiry',
+  sqlite: [
+    "CREATE TABLE `retired_key` (\n  `id` text PRIMARY KEY NOT NULL,\n  `owner` text NOT NULL,\n  `provider` text NOT NULL,\n  `position` integer NOT NULL,\n  `key_hint` text NOT NULL,\n  `encrypted_blob` blob NOT NULL,\n  `nonce` blob NOT NULL,\n  `master_key_id` text NOT NULL,\n  `expires_at` integer,\n  `retired_at` integer NOT NULL,\n  `until` integer NOT NULL\n);\n",
+    "CREATE UNIQUE INDEX `retired_key_place` ON `retired_key` (`owner`,`provider`,`position`);",
+    "CREATE UNIQUE INDEX `retired_key_nonce` ON `retired_key` (`master_key_id`,`nonce`);",
+    "CREATE INDEX `retired_key_until` ON `retired_key` (`until`);",
+    "CREATE TABLE `key_use` (\n  `user_id` text NOT NULL,\n  `provider` text NOT NULL,\n  `hour` integer NOT NULL,\n  `key_id` text NOT NULL,\n  `token_id` text NOT NULL,\n  `uses` integer NOT NULL,\n  `last_at` integer NOT NULL,\n  PRIMARY KEY(`user_id`, `provider`, `hour`, `key_id`, `token_id`)\n);\n",
+    "CREATE INDEX `key_use_hour` ON `key_use` (`hour`);",
+    "ALTER TABLE `provider_key` ADD `expires_at` integer;",
+    "ALTER TABLE `provider_key` ADD `expiry_told` integer;",
+    "CREATE INDEX `provider_key_expires` ON `provider_key` (`expires_at`,`id`) WHERE expires_at is not null and (expiry_told is null or expiry_told >= 0);",
+  ],
+  postgres: [
+    "CREATE TABLE \"retired_key\" (\n  \"id\" text PRIMARY KEY NOT NULL,\n  \"owner\" text NOT NULL,\n  \"provider\" text NOT NULL,\n  \"position\" bigint NOT NULL,\n  \"key_hint\" text NOT NULL,\n  \"encrypted_blob\" \"bytea\" NOT NULL,\n  \"nonce\" \"bytea\" NOT NULL,\n  \"master_key_id\" text NOT NULL,\n  \"expires_at\" bigint,\n  \"retired_at\" bigint NOT NULL,\n  \"until\" bigint NOT NULL\n);\n",
+    "CREATE TABLE \"key_use\" (\n  \"user_id\" text NOT NULL,\n  \"provider\" text NOT NULL,\n  \"hour\" bigint NOT NULL,\n  \"key_id\" text NOT NULL,\n  \"token_id\" text NOT NULL,\n  \"uses\" bigint NOT NULL,\n  \"last_at\" bigint NOT NULL,\n  CONSTRAINT \"key_use_user_id_provider_hour_key_id_token_id_pk\" PRIMARY KEY(\"user_id\",\"provider\",\"hour\",\"key_id\",\"token_id\")\n);\n",
+    "ALTER TABLE \"provider_key\" ADD COLUMN \"expires_at\" bigint;",
+    "ALTER TABLE \"provider_key\" ADD COLUMN \"expiry_told\" bigint;",
+    "CREATE UNIQUE INDEX \"retired_key_place\" ON \"retired_key\" USING btree (\"owner\",\"provider\",\"position\");",
+    "CREATE UNIQUE INDEX \"retired_key_nonce\" ON \"retired_key\" USING btree (\"master_key_id\",\"nonce\");",
+    "CREATE INDEX \"retired_key_until\" ON \"retired_key\" USING btree (\"until\");",
+    "CREATE INDEX \"key_use_hour\" ON \"key_use\" USING btree (\"hour\");",
+    "CREATE INDEX \"provider_key_expires\" ON \"provider_key\" USING btree (\"expires_at\",\"id\") WHERE expires_at is not null and (expiry_told is null or expiry_told >= 0);",
+  ],
+};
