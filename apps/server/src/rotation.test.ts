@@ -239,6 +239,8 @@ const secondFactorCode = (secret: string, atMs: number) => {
   return codeAt(Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2))), stepAt(atMs));
 };
 
+const own = ({ id }: { id: string }) => ({ userId: id, byok: true });
+
 test('an administrator starts it, and what every module has sealed opens with the new key alone', async () => {
   await using smtp = await startSmtp();
   const mail = { SMTP_URL: `${smtp.url}`, MAIL_FROM: 'byok@example.com' };
@@ -248,6 +250,8 @@ test('an administrator starts it, and what every module has sealed opens with th
   const asked = await ask(app, ada, { content: 'hello' });
   await app.app.agents.idle();
   await app.app.vault.save({ userId: 'platform', byok: true }, { provider: 'openai', apiKey: app.newSecret('openai') });
+  // The key that it replaces can be restored for a day.
+  await app.app.vault.save(own(ada), { provider: 'anthropic', apiKey: app.newSecret('anthropic') });
   const { secret } = await app.app.auth.factors.begin(root.id, root.email);
   const path = `/reset-password?token=${'x'.repeat(40)}`;
   const expiresAt = new Date(app.clock.now() + 3_600_000);
@@ -255,21 +259,23 @@ test('an administrator starts it, and what every module has sealed opens with th
 
   await app.restart({ ENCRYPTION_KEY: masterKeys.two, ENCRYPTION_KEY_PREVIOUS: masterKeys.one });
   const state = async () => (await (await app.fetch(root, '/api/v1/admin/rotation')).json()) as RotationView;
-  const tables = ['provider_key', 'conversation', 'two_factor', 'mail_outbox'].map((table) => ({
+  const tables = ['provider_key', 'retired_key', 'conversation', 'two_factor', 'mail_outbox'].map((table) => ({
     table,
     total: expect.any(Number),
     done: 0,
   }));
-  expect(await state()).toMatchObject({ masterKeyId: two.sealingKeyId, isRunning: false, total: 6, done: 0, tables });
+  expect(await state()).toMatchObject({ masterKeyId: two.sealingKeyId, isRunning: false, total: 7, done: 0, tables });
   expect((await app.fetch(root, '/api/v1/admin/rotation', { json: {} })).status).toBe(200);
   await vi.waitFor(async () =>
-    expect(await state()).toMatchObject({ isRunning: false, done: 6, removable: [one.sealingKeyId], error: null }),
+    expect(await state()).toMatchObject({ isRunning: false, done: 7, removable: [one.sealingKeyId], error: null }),
   );
 
   await app.restart({ ENCRYPTION_KEY: masterKeys.two, ENCRYPTION_KEY_PREVIOUS: '' });
   expect((await app.chat(ada, 'hello')).headers.get('x-byok-key-source')).toBe('user');
   expect((await app.app.vault.platformKey('openai'))?.keyHint).toBeDefined();
   expect(await app.app.vault.list('platform')).toMatchObject([{ status: 'valid' }]);
+  const [retired] = await app.app.db.orm.select().from(app.app.db.tables.retiredKey);
+  expect(await app.app.vault.restore(own(ada), retired?.id ?? '')).toMatchObject({ status: 'valid', keyHint: retired?.keyHint });
   expect(await (await app.fetch(ada, `/api/v1/conversations/${asked.conversationId}`)).text()).toContain('hello');
   expect(await app.app.auth.factors.confirm({ userId: root.id, sessionId: null }, secondFactorCode(secret, app.clock.now()))).toHaveLength(
     10,
