@@ -208,6 +208,7 @@ export function createVault({
 
     openCanaries: masterKeys.openCanaries,
     countSeal: masterKeys.countSeal,
+    masterKeyStates: masterKeys.states,
   };
 }
 

@@ -3,8 +3,12 @@ import type { z } from 'zod';
 import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
+import { adminAudit } from './admin-audit.ts';
+import { adminHealth } from './admin-health.ts';
 import { adminPrices } from './admin-prices.ts';
+import { adminUsers } from './admin-users.ts';
 import { agents } from './agents.ts';
+import { adminAnnouncements, announcements } from './announcements.ts';
 import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
 import { keys } from './keys.ts';
@@ -21,8 +25,17 @@ export const appRouter = router({
   agents,
   conversations,
   notices,
+  announcements,
   billing,
-  admin: router({ agents: adminAgents, notices: adminNotices, prices: adminPrices }),
+  admin: router({
+    agents: adminAgents,
+    announcements: adminAnnouncements,
+    audit: adminAudit,
+    health: adminHealth,
+    notices: adminNotices,
+    prices: adminPrices,
+    users: adminUsers,
+  }),
 });
 export type AppRouter = typeof appRouter;
 

@@ -1,7 +1,8 @@
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type ModelPrice, type ProviderId, toAppError } from '@synthstack/core';
 import { type Config, databaseExists, readEnvironment } from '../config.ts';
+import { diskOf } from '../health.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { MailFailure } from '../ports/mail.ts';
 import { allProviders, providerOf } from '../providers/catalog.ts';
@@ -117,9 +118,8 @@ function secretsFile(): Check {
 
 function disk({ dataDir }: Config): Check {
   if (!existsSync(dataDir)) return { id: 'disk', state: 'warning', detail: `${dataDir} does not exist yet; the first start makes it.` };
-  const { bavail, bsize } = statfsSync(dataDir);
-  const freeMb = Math.floor((bavail * bsize) / 1_048_576);
-  const state = freeMb < 100 ? 'failed' : freeMb < 1_024 ? 'warning' : 'ok';
+  const { state, freeBytes } = diskOf(dataDir);
+  const freeMb = Math.floor(freeBytes / 1_048_576);
   return {
     id: 'disk',
     state,
