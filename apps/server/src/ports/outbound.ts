@@ -55,8 +55,8 @@ export interface Outbound {
   /** Breaks off what is still open (each `fail`s) and closes all sockets. Drain first. */
   close(): Promise<void>;
   openSockets(): number;
-  /** What became of the last requests to an origin; null: there were none. */
-  contact(origin: string): Contact | null;
+  /** What became of the last requests to whom people call so; null: there were none. */
+  contact(name: string): Contact | null;
 }
 
 /** In ms since 1970; null: not since the start. An answer of any status counts. */
@@ -84,8 +84,8 @@ interface Witness {
 export function createOutbound({ connections = 16_384, keepAliveMs = 30_000, nowMs = Date.now }: OutboundOptions = {}): Outbound {
   const contacts = new Map<string, Contact & Witness>();
 
-  function contactOf(origin: string): Contact & Witness {
-    let contact = contacts.get(origin);
+  function contactOf(name: string): Contact & Witness {
+    let contact = contacts.get(name);
     if (contact) return contact;
     contact = {
       answeredAt: null,
@@ -99,7 +99,7 @@ export function createOutbound({ connections = 16_384, keepAliveMs = 30_000, now
         this.failure = code;
       },
     };
-    contacts.set(origin, contact);
+    contacts.set(name, contact);
     return contact;
   }
 
@@ -129,7 +129,7 @@ export function createOutbound({ connections = 16_384, keepAliveMs = 30_000, now
 
   return {
     dispatch(request, handler) {
-      return exchange(poolOf(request), request, handler, contactOf(request.origin));
+      return exchange(poolOf(request), request, handler, contactOf(request.name));
     },
     async close() {
       const closing = [...pools.values()].map((pool) => pool.destroy(new errors.ClientDestroyedError()));
@@ -141,8 +141,8 @@ export function createOutbound({ connections = 16_384, keepAliveMs = 30_000, now
       for (const pool of pools.values()) open += pool.stats.connected;
       return open;
     },
-    contact(origin) {
-      const { answeredAt, failedAt, failure } = contacts.get(origin) ?? { answeredAt: null, failedAt: null, failure: null };
+    contact(name) {
+      const { answeredAt, failedAt, failure } = contacts.get(name) ?? { answeredAt: null, failedAt: null, failure: null };
       return answeredAt === null && failedAt === null ? null : { answeredAt, failedAt, failure };
     },
   };

@@ -97,7 +97,7 @@ export function createSender({ outbound, baseUrls, timeouts, clock }: SenderPart
   return {
     send: (provider, request, secret, handler) => dispatch(provider, request, provider.credential(secret), handler, timeouts),
     ask,
-    contact: ({ id }) => outbound.contact(bases[id].origin),
+    contact: ({ name }) => outbound.contact(name),
     async reach(provider) {
       await own(provider, { method: 'GET', path: '/v1/models' }, {}, reachTimeouts);
     },

@@ -44,7 +44,7 @@ export function schema(dialect: Dialect) {
     (t) => [
       index('user_created').on(t.createdAt, t.id),
       // On SQLite the one that keeps addresses unique is in this order already.
-      ...(dialect === 'postgres' ? [index('user_email').on(bytewise(t.email))] : []),
+      ...(dialect === 'postgres' ? [index('user_email').on(bytewise(t.email), t.id)] : []),
       index('user_name').on(folded(t.name), t.id),
       index('user_domain').on(byDomain(t.email), t.id),
       index('user_admin').on(t.createdAt, t.id).where(sql`role = 'admin'`),

@@ -24,7 +24,7 @@ export const migration = {
     "CREATE INDEX \"announcement_created\" ON \"announcement\" USING btree (\"created_at\",\"id\");",
     "CREATE INDEX \"announcement_closed_user\" ON \"announcement_closed\" USING btree (\"user_id\");",
     "CREATE INDEX \"user_created\" ON \"user\" USING btree (\"created_at\",\"id\");",
-    "CREATE INDEX \"user_email\" ON \"user\" USING btree (\"email\" collate \"C\");",
+    "CREATE INDEX \"user_email\" ON \"user\" USING btree (\"email\" collate \"C\",\"id\");",
     "CREATE INDEX \"user_name\" ON \"user\" USING btree (lower(\"name\" collate \"C\"),\"id\");",
     "CREATE INDEX \"user_domain\" ON \"user\" USING btree ((substr(\"email\", strpos(\"email\", '@')) || ' ' || \"email\") collate \"C\",\"id\");",
     "CREATE INDEX \"user_admin\" ON \"user\" USING btree (\"created_at\",\"id\") WHERE role = 'admin';",
