@@ -1,5 +1,5 @@
 /** Who is signed in. The session itself is a cookie that no script can read; here is only what the server says about it. */
-import { AppError, type Instance, type Me, type Problem as RestProblem } from '@synthstack/core';
+import { type AnnouncementView, AppError, type Instance, type Me, type Problem as RestProblem } from '@synthstack/core';
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
 import { api } from './api.ts';
@@ -12,6 +12,8 @@ import { unreachable } from './problem.ts';
 export const useSession = defineStore('session', () => {
   const me = shallowRef<Me | null>(null);
   const instance = shallowRef<Instance | null>(null);
+  /** What administrators tell everybody, as far as this person has not closed it. */
+  const announcements = shallowRef<AnnouncementView[]>([]);
   const loaded = ref(false);
   /** The session came to its end while the page was open, so the sign-in page says so. */
   const ended = ref(false);
@@ -20,10 +22,11 @@ export const useSession = defineStore('session', () => {
 
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
-    const [about, who] = await Promise.all([api.accounts.instance.query(), whoAmI()]);
+    const [about, { who, told }] = await Promise.all([api.accounts.instance.query(), whoAmI()]);
     // Before anything is shown, so that no page changes its language under one's eyes.
     await usePreferences().adopt(who?.locale ?? null);
     instance.value = about;
+    announcements.value = told;
     become(who);
     loaded.value = true;
   }
@@ -32,6 +35,17 @@ export const useSession = defineStore('session', () => {
   function become(who: Me | null): void {
     me.value = who;
     setTimeZone(who?.timezone ?? null);
+  }
+
+  async function closeAnnouncement(id: string): Promise<void> {
+    await api.announcements.close.mutate({ id });
+    announcements.value = announcements.value.filter((one) => one.id !== id);
+  }
+
+  /** What cannot be asked for now stays as it is. */
+  async function refreshAnnouncements(): Promise<void> {
+    if (!me.value) return;
+    announcements.value = await currentAnnouncements(announcements.value);
   }
 
   /** @param code  of the second factor. Without one that it asks for, this rejects with `second_factor_required`. */
@@ -84,15 +98,29 @@ export const useSession = defineStore('session', () => {
     ended.value = true;
   }
 
-  return { me, instance, loaded, ended, keyLost, load, become, signIn, signInWithPasskey, signUp, signOut, changePassword, end };
+  return {
+    ...{ me, instance, announcements, loaded, ended, keyLost, load, become },
+    ...{ signIn, signInWithPasskey, signUp, signOut, changePassword, end, closeAnnouncement, refreshAnnouncements },
+  };
 });
 
 /** Asked of better-auth first, which says "nobody" without an error; `accounts.me` is for those who are somebody. */
-async function whoAmI(): Promise<Me | null> {
+async function whoAmI(): Promise<{ who: Me | null; told: AnnouncementView[] }> {
   const answer = await fetch('/api/auth/get-session').catch(() => null);
   if (!answer) throw new AppError('internal', unreachable().message);
   const session: unknown = await answer.json().catch(() => null);
-  return session ? api.accounts.me.query() : null;
+  if (!session) return { who: null, told: [] };
+  const [who, told] = await Promise.all([api.accounts.me.query(), currentAnnouncements([])]);
+  return { who, told };
+}
+
+/** A page is worth showing without them. */
+async function currentAnnouncements(otherwise: AnnouncementView[]): Promise<AnnouncementView[]> {
+  try {
+    return (await api.announcements.current.query()).announcements;
+  } catch {
+    return otherwise;
+  }
 }
 
 /** better-auth's routes under /api/auth, as plain JSON; the server turns their refusals into problems of ours (RFC 9457). */

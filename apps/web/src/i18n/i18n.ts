@@ -5,10 +5,12 @@
 import { computed, ref } from 'vue';
 import type { admin } from './en/admin.ts';
 import { en } from './en/index.ts';
+import type { people } from './en/people.ts';
 
 export type Messages = typeof en;
 interface Parts {
   admin: typeof admin;
+  people: typeof people;
 }
 type Part = keyof Parts;
 
@@ -31,6 +33,10 @@ const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>
   admin: {
     en: async () => ({ messages: (await import('./en/admin.ts')).admin, sentences: {} }),
     de: async () => (await import('./de/admin.ts')).de,
+  },
+  people: {
+    en: async () => ({ messages: (await import('./en/people.ts')).people, sentences: {} }),
+    de: async () => (await import('./de/people.ts')).de,
   },
 };
 const wantedParts = new Set<Part>();

@@ -11,6 +11,7 @@ vi.stubGlobal('document', { documentElement: {} });
 beforeAll(async () => {
   await setLanguage('de');
   await loadTexts('admin');
+  await loadTexts('people');
 });
 // Other files of the same worker share it.
 afterAll(() => setLanguage('en'));
@@ -46,9 +47,10 @@ const sources = [
     'notices-preferences.ts',
     'notices-live.ts',
   ],
+  ...['accounts-admin.ts', 'accounts-search.ts', 'plans.ts', 'announcements.ts', 'api/admin-users.ts', 'api/admin-audit.ts'],
   ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
+const contracts = ['accounts', 'agents', 'announcements', 'audit', 'keys', 'people', 'notices', 'prices', 'tokens', 'usage'].map(
   (file) => `packages/core/src/contracts/${file}.ts`,
 );
 
