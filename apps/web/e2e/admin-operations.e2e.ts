@@ -121,7 +121,10 @@ test('the server says how it is, part by part, in both themes, sizes and languag
   await database.getByText('Fine').waitFor();
   await database.getByText('SQLite').waitFor();
   await page.getByRole('region', { name: 'E-mail' }).getByText('No SMTP_URL is set').waitFor();
-  await page.getByRole('region', { name: 'Master keys' }).getByText(/^mk_[0-9a-f]+ Current$/).waitFor();
+  await page
+    .getByRole('region', { name: 'Master keys' })
+    .getByText(/^mk_[0-9a-f]+ Current$/)
+    .waitFor();
   await page.getByRole('region', { name: 'OpenAI' }).getByText('yes').waitFor();
   await page.getByRole('region', { name: 'Processes' }).getByText('this one').waitFor();
   await button(page, 'Look again').click();

@@ -1,5 +1,5 @@
 /** People as administrators see them: looked for, added, given a plan, disabled, let in again, removed; and nobody's key. */
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { administrator, regularAdministrator } from './admin.ts';
 import { button } from './chat.ts';
@@ -27,7 +27,7 @@ async function idOf(
   asking: { call: unknown; context: { request: { get(url: string): Promise<{ json(): Promise<unknown> }> } } },
 ) {
   const url = `${stage.origin}/trpc/admin.users.list?input=${encodeURIComponent(JSON.stringify({ search: email }))}`;
-  const answer = (await (await asking.context.request.get(url)).json()) as { result: { data: { users: { id: string }[] } } };
+  const answer = (await (await context.request.get(url)).json()) as { result: { data: { users: { id: string }[] } } };
   return answer.result.data.users[0]?.id ?? '';
 }
 
@@ -99,7 +99,7 @@ test('a plan is given; what another administrator has done meanwhile is not undo
   const user = await stage.user('community');
   const ada = await administrator(stage, 'Ada');
   const bob = await administrator(stage, 'Bob');
-  const id = await idOf(user.email, ada);
+  const id = await idOf(user.email, ada.context);
   for (const { page } of [ada, bob]) await page.goto(`${path}/${id}`);
   await button(bob.page, 'Change plan').click();
   await dialog(bob.page).getByLabel('Plan').selectOption({ label: 'Subscriber' });
@@ -127,7 +127,7 @@ test('an account is disabled and enabled, made an administrator and not, signed 
   await user.call('keys.save', { provider: 'openai', apiKey: key });
   await user.call('tokens.create', { name: 'laptop' });
   const { page, complaints, context } = await regularAdministrator(stage);
-  await page.goto(`${path}/${await idOf(user.email, { call: null, context })}`);
+  await page.goto(`${path}/${await idOf(user.email, context)}`);
   await page.getByRole('region', { name: 'Access tokens' }).getByText('laptop').waitFor();
   await page.getByText('Valid', { exact: true }).waitFor();
   expect(await page.content()).not.toContain(key.slice(-4));
@@ -166,7 +166,8 @@ test('an account is disabled and enabled, made an administrator and not, signed 
   for (const action of ['Account disabled', 'Account enabled', 'Link to a new password made', 'Signed out everywhere'])
     await page.getByText(action, { exact: true }).first().waitFor();
   // One's own account can lose none of it by oneself.
-  await page.goto(`${path}/${await idOf('ada', { call: null, context })}`);
+  const me = (await (await context.request.get(`${stage.origin}/trpc/accounts.me`)).json()) as { result: { data: { id: string } } };
+  await page.goto(`${path}/${me.result.data.id}`);
   await page.getByText('This is you').waitFor();
   for (const name of ['Withdraw administration', 'Disable account', 'Remove account'])
     expect(await button(page, name).isDisabled()).toBe(true);
@@ -192,7 +193,7 @@ test('list, person and dialogs in both themes, sizes and languages', async () =>
   await dialog(page).getByLabel('E-mail address').waitFor();
   await lookAt(page, 'admin-users-add');
   await english(page);
-  const id = await idOf('grace@example.org', { call: null, context });
+  const id = await idOf('grace@example.org', context);
   await expectNoJumps(page, () => page.goto(`${path}/${id}`).then(() => page.getByText('Plan changed').first().waitFor()));
   await page.getByText('Ended', { exact: true }).waitFor();
   await lookAt(page, 'admin-user');

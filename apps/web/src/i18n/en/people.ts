@@ -328,6 +328,7 @@ export const people = {
     answered: 'Last answered',
     failedAt: 'Last unreachable',
     notYet: 'not since the start',
+    unasked: 'Not asked yet',
     platform: 'Platform key',
     yes: 'yes',
     no: 'no',
