@@ -22,10 +22,7 @@ const confirm = async (page: Page, name: string) => {
   await dialog(page).waitFor({ state: 'hidden' });
 };
 
-async function idOf(
-  email: string,
-  asking: { call: unknown; context: { request: { get(url: string): Promise<{ json(): Promise<unknown> }> } } },
-) {
+async function idOf(email: string, context: BrowserContext): Promise<string> {
   const url = `${stage.origin}/trpc/admin.users.list?input=${encodeURIComponent(JSON.stringify({ search: email }))}`;
   const answer = (await (await context.request.get(url)).json()) as { result: { data: { users: { id: string }[] } } };
   return answer.result.data.users[0]?.id ?? '';
