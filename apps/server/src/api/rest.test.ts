@@ -643,12 +643,16 @@ test('the OpenAPI document describes every door, and the page shows it without a
   const bodies = operations.filter(({ requestBody }) => requestBody).map(({ method, path }) => `${method} ${path}`);
   const withBody = [
     'PATCH /api/v1/admin/agents/{slug}',
+    'PATCH /api/v1/admin/users/{id}',
     'PATCH /api/v1/api-keys/{id}',
     'PATCH /api/v1/conversations/{id}',
     'PATCH /api/v1/notices/preferences/{kind}',
     'POST /api/v1/admin/agents',
     'POST /api/v1/admin/agents/{slug}/reset',
+    'POST /api/v1/admin/announcements',
     'POST /api/v1/admin/prices',
+    'POST /api/v1/admin/users',
+    'POST /api/v1/admin/users/{id}/plan',
     'POST /api/v1/agents/{slug}/messages',
     'POST /api/v1/api-keys',
     'POST /api/v1/api-keys/check',
@@ -685,6 +689,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'agents',
     'conversations',
     'notices',
+    'announcements',
     'admin',
   ]);
   expect(page.body).toContain('<link rel="icon" href="/favicon.svg">');
