@@ -67,10 +67,17 @@ async function signIn(userId: string): Promise<string> {
     .join('; ');
 }
 
-type Question = 'rows' | { profileMs: number } | { signIn: string };
+/** They see the pages of Administration. */
+async function makeAdmin(userId: string): Promise<void> {
+  const { user } = app.db.tables;
+  await app.db.orm.update(user).set({ role: 'admin' }).where(eq(user.id, userId));
+}
+
+type Question = 'rows' | { profileMs: number } | { signIn: string } | { makeAdmin: string };
 
 function answer(question: Question): Promise<unknown> {
   if (question === 'rows') return rows();
+  if ('makeAdmin' in question) return makeAdmin(question.makeAdmin);
   return 'signIn' in question ? signIn(question.signIn) : profile(question.profileMs);
 }
 serveParent({ port, token }, { answer: (question) => answer(question as Question) });

@@ -13,7 +13,7 @@ const busyEvery = 10;
 const dayMs = 86_400_000;
 const timezone = 'Europe/Berlin';
 
-interface Question {
+export interface Question {
   name: string;
   procedure: string;
   input?: object;
@@ -44,7 +44,7 @@ function questions(): Question[] {
   ];
 }
 
-interface Times {
+export interface Times {
   firstMs: number;
   p50Ms: number;
   p99Ms: number;
@@ -84,7 +84,7 @@ async function measurePerson(stage: Stage, one: Grown, person: number, name: str
   say(table([[name, 'first ms', 'p50 ms', 'p99 ms', 'CPU ms', 'others wait'], ...lines, ['* opening the page, in all', ...cells(all)]]));
 }
 
-async function measure({ process: server }: Grown, { procedure, input }: Question, cookie: string, count: number): Promise<Times> {
+export async function measure({ process: server }: Grown, { procedure, input }: Question, cookie: string, count: number): Promise<Times> {
   const base = `http://127.0.0.1:${server.ready.port}`;
   const url = `${base}/trpc/${procedure}${input ? `?input=${encodeURIComponent(JSON.stringify(input))}` : ''}`;
   const timed = async (address: string) => {

@@ -106,6 +106,16 @@ export function createAccounts({ db, clock, auth, plans, publicUrl, audit }: Acc
       return new Map(rows.map((row) => [row.id, row.name]));
     },
 
+    /** Addresses and names, by their ids; of who is gone there is nothing. */
+    async partiesOf(ids: readonly string[]): Promise<ReadonlyMap<string, { email: string; name: string }>> {
+      if (ids.length === 0) return new Map();
+      const rows = await db.orm
+        .select({ id, email, name })
+        .from(user)
+        .where(inArray(id, [...ids]));
+      return new Map(rows.map((row) => [row.id, row]));
+    },
+
     /** Everyone, oldest first. */
     async list(): Promise<Account[]> {
       const rows = await db.orm

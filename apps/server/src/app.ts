@@ -3,8 +3,12 @@ import { AppError, type ProviderId, type TierName } from '@synthstack/core';
 import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
+import { createAccountAdmin } from './accounts-admin.ts';
+import { createAccountSearch } from './accounts-search.ts';
 import { createAgents } from './agents.ts';
+import { createAnnouncements } from './announcements.ts';
 import { type Audit, createAudit } from './audit.ts';
+import { createAuditLog } from './audit-log.ts';
 import { type Auth, createAuth } from './auth.ts';
 import { type BackupParts, backUpBeforeMigrating } from './backup.ts';
 import { createBackupRounds } from './backup-rounds.ts';
@@ -18,6 +22,7 @@ import { keyringOf } from './config-keyring.ts';
 import { createConversations } from './conversations.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
+import { createHealth } from './health.ts';
 import { createIdentity } from './identity.ts';
 import { createIssuerKeys } from './identity-keys.ts';
 import { createOidc } from './identity-oidc.ts';
@@ -30,7 +35,7 @@ import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createNoticesLive } from './notices-live.ts';
 import { createNoticeMail } from './notices-mail.ts';
-import { createPlans, type Plans } from './plans.ts';
+import { createPlans, effectivePlan, type Plans, planParts } from './plans.ts';
 import { createPlanEndings } from './plans-endings.ts';
 import { type Clock, repeatedly, systemClock } from './ports/clock.ts';
 import { createMemoryCounters } from './ports/counters.ts';
@@ -71,6 +76,12 @@ export type Modules = Pick<
   | 'plans'
   | 'tokens'
   | 'accounts'
+  | 'accountAdmin'
+  | 'accountSearch'
+  | 'announcements'
+  | 'audit'
+  | 'auditLog'
+  | 'health'
   | 'auth'
   | 'notices'
   | 'noticesLive'
@@ -107,7 +118,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
   });
   try {
     await refuseDamaged(db);
-    const outbound = createOutbound();
+    const outbound = createOutbound({ nowMs: clock.now });
     const sender = createSender({ outbound, baseUrls: config.baseUrls, timeouts: config.timeouts, clock });
     const audit = createAudit({ db, clock });
     const mailer = mailerOf(config);
@@ -147,6 +158,12 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       onError: (error) => log.error({}, error.message, error.cause),
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
+    const accountSearch = createAccountSearch({ db, clock, worthOf: effectivePlan });
+    const accountAdmin = createAccountAdmin({
+      ...{ db, clock, audit: audit.entry, scrub: db.scrub },
+      boughtOf: async (userId) => planParts(await plans.row(userId)).bought,
+    });
+    const announcements = createAnnouncements({ db, clock, audit: audit.entry, namesOf: accounts.namesOf });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const prices = createPriceBook({ db, clock, audit: audit.entry });
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
@@ -154,7 +171,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const rotation = createRotation({ db, keyring, log, audit: audit.entry, countSeal: vault.countSeal, livingBoots: living });
     return {
       ...{ config, clock, log, db, keyring, backup, outbound, sender, mailer },
-      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices, rotation },
+      ...{ audit, auditLog: createAuditLog({ db }), notices, mail, vault, plans, tokens, auth, conversations, prices, rotation },
+      ...{ accounts, accountAdmin, accountSearch, announcements },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -268,6 +286,11 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     namesOf: modules.accounts.namesOf,
     bootId: boot.id,
   });
+  const health = createHealth({
+    ...{ db, clock, boot, sender, vault, dataDir: config.dataDir, version: config.version, mail: mail.available },
+    pricesUrl: config.pricesUrl !== undefined,
+    waitingModels: repricing.waiting,
+  });
   metrics.watch('request_body_bytes_in_flight', 'Memory that the bodies of AI requests under way hold.', gateway.bodyBytes);
 
   // Nobody waits for either: until they are done, what is unknown is shown as unknown.
@@ -352,6 +375,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     relay,
     gateway,
     agents,
+    health,
     repricing,
     get draining() {
       return draining;

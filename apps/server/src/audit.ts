@@ -14,6 +14,7 @@ export const auditActions = [
   ...(['key.restored', 'key.forgotten', 'key.expired'] as const),
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
+  ...(['account.signed_out', 'announcement.made', 'announcement.withdrawn'] as const),
   ...(['account.password_changed', 'account.password_reset', 'account.reset_link_made', 'account.email_confirmed'] as const),
   ...(['factor.enabled', 'factor.disabled', 'factor.codes_renewed', 'factor.code_used', 'factor.reset'] as const),
   ...(['passkey.added', 'passkey.removed'] as const),
@@ -50,6 +51,14 @@ export interface AuditReport {
   brokenAt: number | null;
   /** The last row. Noted elsewhere and given to the next `verify`, it shows whether the end of the chain was cut off; null: no rows. */
   head: AuditHead | null;
+}
+
+/** A page of the chain that was looked at. */
+export interface AuditStep {
+  /** The last row that was whole. */
+  head: AuditHead | null;
+  brokenAt: number | null;
+  done: boolean;
 }
 
 export type Audit = ReturnType<typeof createAudit>;
@@ -99,23 +108,33 @@ export function createAudit({ db, clock }: { db: Db; clock: Clock }) {
      */
     async verify(known: AuditHead | null = null): Promise<AuditReport> {
       let head: AuditHead | null = null;
-      let after = Number.MIN_SAFE_INTEGER;
       for (;;) {
-        const page = await db.orm.select().from(audit).where(gt(audit.seq, after)).orderBy(asc(audit.seq)).limit(pageSize);
-        for (const row of page) {
-          const place: number = (head?.seq ?? 0) + 1;
-          const fits = row.seq === place && row.prevHash === (head?.hash ?? beginning) && row.hash === hashOf(row);
-          if (!fits || (row.seq === known?.seq && row.hash !== known.hash)) return { rows: await count(), brokenAt: place, head };
-          head = { seq: row.seq, hash: row.hash };
-        }
-        const last = page.at(-1);
-        if (!last || page.length < pageSize) break;
-        after = last.seq;
+        const step: AuditStep = await follow(head, known);
+        head = step.head;
+        if (step.brokenAt !== null) return { rows: await count(), brokenAt: step.brokenAt, head };
+        if (step.done) break;
       }
       const rows = head?.seq ?? 0;
       return { rows, brokenAt: known && known.seq > rows ? rows + 1 : null, head };
     },
+
+    follow,
   };
+
+  /** The next page of the chain behind a row that was found whole; null: its beginning. */
+  async function follow(from: AuditHead | null, known: AuditHead | null = null): Promise<AuditStep> {
+    // At the beginning, rows of wrong numbers are looked for as well.
+    const after = from?.seq ?? Number.MIN_SAFE_INTEGER;
+    const page = await db.orm.select().from(audit).where(gt(audit.seq, after)).orderBy(asc(audit.seq)).limit(pageSize);
+    let head = from;
+    for (const row of page) {
+      const place: number = (head?.seq ?? 0) + 1;
+      const fits = row.seq === place && row.prevHash === (head?.hash ?? beginning) && row.hash === hashOf(row);
+      if (!fits || (row.seq === known?.seq && row.hash !== known.hash)) return { head, brokenAt: place, done: true };
+      head = { seq: row.seq, hash: row.hash };
+    }
+    return { head, brokenAt: null, done: page.length < pageSize };
+  }
 
   async function count(): Promise<number> {
     const [row] = await db.orm.select({ rows: sql<number>`count(*)` }).from(audit);
@@ -136,7 +155,7 @@ function hashOf(row: Row): string {
 }
 
 /** Someone may have changed the row by hand: `verify` says so, and the list can still be read. */
-function detailOf(text: string): Record<string, string> {
+export function detailOf(text: string): Record<string, string> {
   try {
     return JSON.parse(text) as Record<string, string>;
   } catch {

@@ -28,7 +28,9 @@ const roles = [
   'revoked token',
   'forged JWT',
 ] as const;
-type Role = (typeof roles)[number];
+/** An administrator with a JWT: for what a token does not open. Nowhere else are they more than the administrator above. */
+const inPerson = 'administrator in person' as const;
+type Role = (typeof roles)[number] | typeof inPerson;
 type Refusal = readonly [status: number, code: string];
 type Rule = Partial<Record<Role, Refusal>>;
 
@@ -58,9 +60,18 @@ const rules = {
     ...Object.fromEntries(roles.filter((role) => role !== 'administrator').map((role) => [role, forbidden])),
     ...{ ...bad, anonymous: nobody },
   },
+  adminInPerson: {
+    ...Object.fromEntries(roles.map((role) => [role, forbidden])),
+    ...{ ...bad, anonymous: nobody },
+  },
   /** It is not there, whoever asks. */
   none: Object.fromEntries(roles.map((role) => [role, [404, 'not_found']])),
 } satisfies Record<string, Rule>;
+
+/** What belongs to nobody who asks: whoever may, may with each of them. */
+const everybodys = ['a user', 'announcement'] as const;
+type Everybodys = (typeof everybodys)[number];
+const isEverybodys = (id: Line['id']): id is Everybodys => everybodys.some((one) => one === id);
 
 interface Line {
   who: keyof typeof rules;
@@ -70,7 +81,17 @@ interface Line {
   query?: string;
   headers?: Record<string, string>;
   /** What its id is of: tried with one's own, another user's and a random one. */
-  id?: 'key' | 'former key' | 'token' | 'session' | 'conversation' | 'answer' | 'notice' | 'passkey' | "administrators' notice";
+  id?:
+    | 'key'
+    | 'former key'
+    | 'token'
+    | 'session'
+    | 'conversation'
+    | 'answer'
+    | 'notice'
+    | 'passkey'
+    | "administrators' notice"
+    | Everybodys;
   /** Asks a provider about a key, which is limited by the minute. */
   checks?: true;
 }
@@ -89,6 +110,9 @@ const agent = {
   models: { openai: 'gpt-4o-mini', anthropic: 'claude-haiku-4-5' },
 };
 
+const told = { kind: 'info', english: 'We move house on Sunday.' };
+const newUser = (name: string) => ({ email: `${name}@example.com`, password: 'correct horse battery' });
+const newPlan = { tier: 'premium', until: null, planVersion: 'none' };
 const price = { provider: 'openai', model: 'gpt-next', inputUsdPerMillion: 1, outputUsdPerMillion: 2 };
 
 /** Where a password would be looked at, nothing is sent: a 400 shows as well that the door is open, and costs no hash. */
@@ -135,6 +159,24 @@ const table: Readonly<Record<string, Line>> = {
   'PATCH /api/v1/admin/agents/{slug}': { who: 'admin', ok: 200, json: { version: 0, ...agent } },
   'POST /api/v1/admin/agents/{slug}/reset': { who: 'admin', ok: 204 },
   'GET /api/v1/admin/agents/{slug}/versions': { who: 'admin', ok: 200 },
+  'GET /api/v1/announcements': { who: 'user', ok: 200 },
+  'POST /api/v1/announcements/{id}/close': { who: 'user', ok: 204, id: 'announcement' },
+  'GET /api/v1/admin/announcements': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/announcements': { who: 'admin', ok: 201, json: told },
+  'POST /api/v1/admin/announcements/{id}/withdraw': { who: 'admin', ok: 200, id: 'announcement' },
+  'GET /api/v1/admin/users': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/users/{id}': { who: 'admin', ok: 200, id: 'a user' },
+  'POST /api/v1/admin/users': { who: 'adminInPerson', ok: 201, json: newUser('rest') },
+  'POST /api/v1/admin/users/{id}/plan': { who: 'admin', ok: 200, id: 'a user', json: newPlan },
+  'PATCH /api/v1/admin/users/{id}': { who: 'adminInPerson', ok: 200, id: 'a user', json: { disabled: true } },
+  'DELETE /api/v1/admin/users/{id}': { who: 'adminInPerson', ok: 204, id: 'a user' },
+  'POST /api/v1/admin/users/{id}/reset-link': { who: 'adminInPerson', ok: 200, id: 'a user' },
+  'POST /api/v1/admin/users/{id}/reset-factors': { who: 'adminInPerson', ok: 200, id: 'a user' },
+  'POST /api/v1/admin/users/{id}/sign-out': { who: 'adminInPerson', ok: 200, id: 'a user' },
+  'GET /api/v1/admin/audit': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/audit/verify': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/audit/export': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/health': { who: 'admin', ok: 200 },
   'GET /api/v1/admin/prices': { who: 'admin', ok: 200 },
   'POST /api/v1/admin/prices': { who: 'admin', ok: 200, json: price },
   'DELETE /api/v1/admin/prices/{provider}/{model}': { who: 'admin', ok: 204 },
@@ -203,6 +245,23 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.notices.markRead': { who: 'admin', ok: 200, json: {}, id: "administrators' notice" },
   'trpc admin.notices.markAllRead': { who: 'admin', ok: 200, json: {} },
   'trpc admin.notices.remove': { who: 'admin', ok: 200, json: {}, id: "administrators' notice" },
+  'trpc announcements.current': { who: 'user', ok: 200 },
+  'trpc announcements.close': { who: 'user', ok: 200, json: {}, id: 'announcement' },
+  'trpc admin.announcements.list': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.announcements.add': { who: 'admin', ok: 200, json: told },
+  'trpc admin.announcements.withdraw': { who: 'admin', ok: 200, json: {}, id: 'announcement' },
+  'trpc admin.users.list': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.users.get': { who: 'admin', ok: 200, json: {}, id: 'a user' },
+  'trpc admin.users.add': { who: 'adminInPerson', ok: 200, json: newUser('trpc') },
+  'trpc admin.users.setPlan': { who: 'admin', ok: 200, json: newPlan, id: 'a user' },
+  'trpc admin.users.setAccess': { who: 'adminInPerson', ok: 200, json: { admin: true }, id: 'a user' },
+  'trpc admin.users.remove': { who: 'adminInPerson', ok: 200, json: {}, id: 'a user' },
+  'trpc admin.users.makeResetLink': { who: 'adminInPerson', ok: 200, json: {}, id: 'a user' },
+  'trpc admin.users.resetFactors': { who: 'adminInPerson', ok: 200, json: {}, id: 'a user' },
+  'trpc admin.users.signOut': { who: 'adminInPerson', ok: 200, json: {}, id: 'a user' },
+  'trpc admin.audit.list': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.audit.verify': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.health': { who: 'admin', ok: 200 },
   'trpc admin.agents.list': { who: 'admin', ok: 200 },
   'trpc admin.agents.add': { who: 'admin', ok: 200, json: { slug: 'lawyer_two', ...agent } },
   'trpc admin.agents.save': { who: 'admin', ok: 200, json: { slug: 'marketer', version: 0, ...agent } },
@@ -338,7 +397,8 @@ async function stage() {
   await app.app.plans.set(people.disabled.id, { tier: 'premium', source: 'admin' });
   let cookie = await cookieOf(app, people.premium);
 
-  const personOf = (role: Role): Person => (role in people ? people[role as keyof typeof people] : people.premium);
+  const personOf = (role: Role): Person =>
+    role === inPerson ? people.administrator : role in people ? people[role as keyof typeof people] : people.premium;
 
   async function credential(role: Role): Promise<Record<string, string>> {
     const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
@@ -350,6 +410,7 @@ async function stage() {
     if (role === 'gateway token') return bearer(gatewayToken);
     if (role === 'manage token') return bearer(manageToken);
     if (role === 'revoked token') return bearer(revoked.secret);
+    if (role === inPerson) return bearer((await auth.issueJwt(await newSession(people.administrator.id))).token);
     if (role === 'JWT') return bearer(await jwt());
     if (role === 'forged JWT') return bearer((await jwt()).replace(/\.[^.]+$/, `.${Buffer.alloc(64, 1).toString('base64url')}`));
     if (role !== 'cookie') return bearer(personOf(role).token);
@@ -434,6 +495,8 @@ async function stage() {
       await db.orm.insert(db.tables.passkey).values(row);
       return id;
     }
+    if (kind === 'a user') return (await app.person({ tier: 'community' })).id;
+    if (kind === 'announcement') return (await app.app.announcements.add(people.administrator.id, { ...told, kind: 'info' })).id;
     if (kind === 'token') return (await tokens.create(who.id, { name: 'one more', scopes: ['gateway'] })).token.id;
     return (await newSession(who.id)).sessionId;
   }
@@ -448,7 +511,7 @@ test('each route lets in whom its line says, and refuses the others before it lo
   for (const [line, more] of Object.entries(table)) {
     const rule: Rule = rules[more.who];
     if (more.checks) stand.app.clock.advance(61_000);
-    for (const role of roles) {
+    for (const role of more.who === 'adminInPerson' ? [...roles, inPerson] : roles) {
       const refused = rule[role];
       const who = stand.personOf(role);
       const id = more.id && !refused ? await stand.idOf(more.id, who) : more.id && randomUUID();
@@ -481,7 +544,7 @@ test("someone else's id answers exactly as a random one, and nothing happens to 
         .where(eq(app.app.db.tables.session.userId, people.other.id))
     ).length,
   });
-  const withIds = Object.entries(table).filter(([, line]) => line.id);
+  const withIds = Object.entries(table).filter(([, line]) => line.id && !isEverybodys(line.id));
   expect(withIds.length).toBeGreaterThan(8);
   for (const [line, more] of withIds) {
     const foreign = await stand.idOf(more.id ?? 'key', people.other);

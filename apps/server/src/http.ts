@@ -2,21 +2,23 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { AppError, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
+import { AppError, AuditExport, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { filterOf } from './api/admin-audit.ts';
 import { sendAnswer } from './api/agents-stream.ts';
 import { exportConversation } from './api/conversation-export.ts';
 import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, idsIn, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
 import { appRouter, bodyLimit } from './api/router.ts';
 import { sendParts } from './api/stream.ts';
-import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
+import { admit, admitAdmin, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
 import { readBytes } from './body.ts';
 import { type Caller, credentialHeaders } from './callers.ts';
 import { isMisaddressed } from './gateway-routes.ts';
+import { ping } from './health.ts';
 import { createConnections } from './http-connections.ts';
 import { createSignIn } from './http-sign-in.ts';
 import { createScrapeAccess } from './metrics-access.ts';
@@ -37,6 +39,7 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
   { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
   { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
+  { method: 'GET', path: '/api/v1/admin/audit/export', access: 'admin' },
 ] as const;
 type OwnRoute = (typeof ownRoutes)[number];
 /** @param ids  what stands in the path's `{places}` */
@@ -114,6 +117,21 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     await sendParts(res, app.meter.exportCsv(caller.userId, query.data));
   }
 
+  async function sendAudit(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
+    admitAdmin(admit(await identify(req)));
+    const query = AuditExport.safeParse(readQuery(AuditExport, target));
+    if (!query.success) throw inputError(query.error);
+    const { format, ...filters } = query.data;
+    const filter = await filterOf(app, filters);
+    res.writeHead(200, {
+      'content-type': format === 'csv' ? 'text/csv; charset=utf-8' : 'application/jsonl; charset=utf-8',
+      'content-disposition': `attachment; filename="audit.${format}"`,
+      'cache-control': 'no-store',
+    });
+    // Where nobody has the address that was named, there is nothing about them.
+    await sendParts(res, app.auditLog.lines(filter ?? { subject: '' }, format));
+  }
+
   async function sendConversation(req: IncomingMessage, res: ServerResponse, target: Target, ids: Record<string, string>): Promise<void> {
     const { userId } = admit(await identify(req));
     const query = ConversationExport.safeParse(readQuery(ConversationExport, target));
@@ -143,7 +161,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
 
   async function ready(): Promise<void> {
     if (app.draining) throw new AppError('draining', 'This server is shutting down.');
-    await app.db.orm.select().from(app.db.tables.generation);
+    await ping(app.db);
   }
 
   const signIn = createSignIn(app, { addressOf, note });
@@ -169,6 +187,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       await sendAnswer(req, res, { app, caller: admit(await identify(req)), slug });
     },
     '/api/v1/conversations/{id}/export': sendConversation,
+    '/api/v1/admin/audit/export': sendAudit,
   };
 
   /** @throws AppError `method_not_allowed` */

@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { toUsd, type UsageExport, type UsageRequest, type UsageRequests, type UsageRequestsQuery } from '@synthstack/core';
 import type { Db } from '@synthstack/core/db';
 import { and, asc, desc, eq, gte, isNotNull, isNull, lt, ne, or, type SQL, sql } from 'drizzle-orm';
+import { type Cell, csvLine } from './csv.ts';
 import { idAt, requestIdOf, startOf } from './meter.ts';
 
 interface ListParts {
@@ -141,8 +142,6 @@ function viewOf({ row, token, keyHint }: Found): UsageRequest {
   };
 }
 
-type Cell = string | number | boolean | null;
-
 const csvColumns: readonly [name: string, value: (row: Row) => Cell][] = [
   ['request_id', (row) => requestIdOf(row.id)],
   ['started_at', (row) => new Date(row.startedAt).toISOString()],
@@ -165,13 +164,3 @@ const csvColumns: readonly [name: string, value: (row: Row) => Cell][] = [
   ['estimated_cost_usd', (row) => toUsd(row.costNanoUsd)],
   ['usage_estimated', (row) => row.estimated],
 ];
-
-const csvLine = (cells: readonly Cell[]): string => `${cells.map(csvCell).join(',')}\r\n`;
-
-/** A text that a spreadsheet would run as a formula is defused with an apostrophe. */
-function csvCell(cell: Cell): string {
-  if (cell === null) return '';
-  if (typeof cell === 'number' || typeof cell === 'boolean') return String(cell);
-  const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}

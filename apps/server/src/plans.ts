@@ -1,7 +1,8 @@
 /** Which tier a user has, and until when. No row: community. What a plan is worth is asked of the clock each time, never stored. */
+import { hash } from 'node:crypto';
 import { AppError, type PlanSource, type PlanState, type PlanView, type TierName, tierNames, tiers } from '@synthstack/core';
 import { bumpGeneration, type Db, must, prepareFind, type Statement, statement, type Tables } from '@synthstack/core/db';
-import { and, type Column, eq, getTableColumns, isNull, sql } from 'drizzle-orm';
+import { and, type Column, eq, getTableColumns, isNull, notExists, sql } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
 
@@ -142,6 +143,20 @@ export function afterPurchase(row: PlanRow | undefined, bought: Bought | null, n
   return row && JSON.stringify(after) === JSON.stringify(rowOf(row, besideOf(row))) ? null : after;
 }
 
+/** What was given and what was bought, as far as there are such. */
+export function planParts(row: PlanRow | undefined): { given: PlanEntry | null; bought: PlanEntry | null } {
+  const entries = row ? [firstOf(row), besideOf(row)] : [];
+  return {
+    given: entries.find((entry) => entry && entry.source !== 'billing') ?? null,
+    bought: entries.find((entry) => entry?.source === 'billing') ?? null,
+  };
+}
+
+/** The same as long as nobody has changed the plan. */
+export function planVersion(row: PlanRow | undefined): string {
+  return row ? hash('sha256', JSON.stringify(rowOf(row, besideOf(row)))).slice(0, 32) : 'none';
+}
+
 export function createPlans({ db, clock, audit }: PlansParts) {
   const { plan } = db.tables;
   const { userId: _user, updatedAt: _changed, ...columns } = getTableColumns(plan);
@@ -210,8 +225,37 @@ export function createPlans({ db, clock, audit }: PlansParts) {
   const same = (column: Column, value: unknown) => (value === null ? isNull(column) : eq(column, value));
   const unchanged = (row: PlanRow) => Object.entries(columns).map(([name, column]) => same(column, row[name as keyof PlanRow]));
 
+  /** Touches a row as long as the plan is what it was. */
+  function unlessChanged(userId: string, before: PlanRow | undefined): Statement {
+    const { user } = db.tables;
+    if (before) {
+      const isBefore = and(eq(plan.userId, userId), ...unchanged(before));
+      return must(db.orm.update(plan).set({ userId }).where(isBefore));
+    }
+    const theirs = db.orm.select({ one: sql`1` }).from(plan).where(eq(plan.userId, userId));
+    return must(
+      db.orm
+        .update(user)
+        .set({ id: userId })
+        .where(and(eq(user.id, userId), notExists(theirs))),
+    );
+  }
+
   return {
     ...{ row, of, writes, writesOfPurchase },
+
+    /**
+     * Gives a plan in the place of the one that somebody has looked at.
+     * @param seen  its version then
+     * @throws AppError `not_found`: no such user; `conflict`: somebody has changed it since
+     */
+    async replace(userId: string, change: PlanChange, seen: string): Promise<void> {
+      const before = await row(userId);
+      if (planVersion(before) !== seen) throw changedMeanwhile();
+      await db.commit([unlessChanged(userId, before), ...writes(userId, change)]).catch((error: unknown) => {
+        throw error instanceof AppError && error.code === 'conflict' ? changedMeanwhile() : error;
+      });
+    },
 
     /** @throws AppError `not_found`: no such user */
     async set(userId: string, change: PlanChange): Promise<EffectivePlan> {
@@ -240,3 +284,6 @@ export function createPlans({ db, clock, audit }: PlansParts) {
     },
   };
 }
+
+const changedMeanwhile = () =>
+  new AppError('conflict', 'Somebody has changed this plan meanwhile. Look at what it is now, then make your change.');

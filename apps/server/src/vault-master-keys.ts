@@ -5,7 +5,7 @@
 import { AppError } from '@synthstack/core';
 import { type Db, must, type Statement, statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
-import { and, eq, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, lte, sql } from 'drizzle-orm';
 import type { Administrators, NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
 import { sealedThings } from './sealed.ts';
@@ -21,6 +21,18 @@ export interface MasterKeyParts {
 const mostSeals = 2 ** 32;
 const warnAtSeals = 2 ** 31;
 const administrators: Administrators = 'administrators';
+
+export interface MasterKeyState {
+  id: string;
+  /** How often it sealed. */
+  seals: number;
+  /** New secrets are sealed with it. */
+  current: boolean;
+  /** It is among those that this process was given. */
+  given: boolean;
+  /** It opens its canary. */
+  opens: boolean;
+}
 
 export type MasterKeys = ReturnType<typeof createMasterKeys>;
 
@@ -71,6 +83,15 @@ export function createMasterKeys({ db, keyring, clock, notice }: MasterKeyParts)
       }
       const own = canaries.find(({ id }) => id === sealingKeyId);
       if (!own || !isOpen(own)) await writeCanary(own !== undefined);
+    },
+
+    /** Those that ever sealed here: whether this process was given them, and whether they open what they should. */
+    async states(): Promise<MasterKeyState[]> {
+      const rows = await db.orm.select().from(masterKey).orderBy(asc(masterKey.createdAt));
+      return rows.map((row) => {
+        const given = keyring.canOpen(row.id);
+        return { id: row.id, seals: row.seals, current: row.id === sealingKeyId, given, opens: given && isOpen(row) };
+      });
     },
 
     /**

@@ -263,6 +263,7 @@ export function createVault({
 
     openCanaries: masterKeys.openCanaries,
     countSeal: masterKeys.countSeal,
+    masterKeyStates: masterKeys.states,
   };
 }
 

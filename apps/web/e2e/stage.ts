@@ -26,6 +26,8 @@ export interface Stage extends AsyncDisposable {
   /** The one-time link, as the console printed it. */
   setUpLink: string;
   provider: ScriptedProvider;
+  /** Where its data is. */
+  folder: string;
   /** Everything that the server wrote to its console. */
   console(): string;
   office: Office;
@@ -100,6 +102,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
     origin,
     setUpLink,
     provider,
+    folder,
     console: () => written,
     office,
     async restart(whileDown) {

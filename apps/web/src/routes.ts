@@ -19,6 +19,7 @@ export const home = '/settings/api-keys';
 export const noticesPath = '/settings/notices';
 export const agentsHome = '/agents';
 export const adminHome = '/admin/agents';
+export const adminUsers = '/admin/users';
 export const signInPath = '/sign-in';
 
 const chatPage = () => import('./pages/ChatPage.vue');
@@ -88,13 +89,22 @@ const routes: RouteRecordRaw[] = [
     path: '/admin',
     component: () => import('./components/AdminFrame.vue'),
     meta: { title: 'common.admin', for: 'user', frame: 'admin' },
-    beforeEnter: () => loadTexts('admin'),
+    beforeEnter: () => Promise.all([loadTexts('admin'), loadTexts('people')]).then(() => true),
     children: [
       { path: '', redirect: adminHome },
       { path: 'agents', component: () => import('./pages/AdminAgentsPage.vue'), meta: { title: 'admin.agents.title', for: 'user' } },
       // No agent has such a slug.
       { path: 'agents/new-agent', component: adminAgentPage, meta: { title: 'admin.agent.new', for: 'user' } },
       { path: 'agents/:slug', component: adminAgentPage, meta: { title: 'admin.agent.title', for: 'user' } },
+      { path: 'users', component: () => import('./pages/AdminUsersPage.vue'), meta: { title: 'people.users.title', for: 'user' } },
+      { path: 'users/:id', component: () => import('./pages/AdminUserPage.vue'), meta: { title: 'people.user.title', for: 'user' } },
+      { path: 'audit', component: () => import('./pages/AdminAuditPage.vue'), meta: { title: 'people.audit.title', for: 'user' } },
+      { path: 'health', component: () => import('./pages/AdminHealthPage.vue'), meta: { title: 'people.health.title', for: 'user' } },
+      {
+        path: 'notices',
+        component: () => import('./pages/AdminAnnouncementsPage.vue'),
+        meta: { title: 'people.announcements.title', for: 'user' },
+      },
       { path: 'prices', component: () => import('./pages/AdminPricesPage.vue'), meta: { title: 'admin.prices.title', for: 'user' } },
     ],
   },

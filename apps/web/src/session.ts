@@ -1,5 +1,5 @@
 /** Who is signed in. The session itself is a cookie that no script can read; here is only what the server says about it. */
-import { AppError, type Instance, type Me, type Problem as RestProblem } from '@synthstack/core';
+import { type AnnouncementView, AppError, type Instance, type Me, type Problem as RestProblem } from '@synthstack/core';
 import { defineStore } from 'pinia';
 import { ref, shallowRef } from 'vue';
 import { api } from './api.ts';
@@ -12,6 +12,8 @@ import { unreachable } from './problem.ts';
 export const useSession = defineStore('session', () => {
   const me = shallowRef<Me | null>(null);
   const instance = shallowRef<Instance | null>(null);
+  /** What administrators tell everybody, as far as this person has not closed it. */
+  const announcements = shallowRef<AnnouncementView[]>([]);
   const loaded = ref(false);
   /** The session came to its end while the page was open, so the sign-in page says so. */
   const ended = ref(false);
@@ -20,10 +22,11 @@ export const useSession = defineStore('session', () => {
 
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
-    const [about, who] = await Promise.all([api.accounts.instance.query(), api.accounts.who.query()]);
+    const [about, { me: who, announcements: told }] = await Promise.all([api.accounts.instance.query(), api.accounts.who.query()]);
     // Before anything is shown, so that no page changes its language under one's eyes.
     await usePreferences().adopt(who?.locale ?? null);
     instance.value = about;
+    announcements.value = told;
     become(who);
     loaded.value = true;
     if (who) renew();
@@ -33,6 +36,18 @@ export const useSession = defineStore('session', () => {
   function become(who: Me | null): void {
     me.value = who;
     setTimeZone(who?.timezone ?? null);
+  }
+
+  async function closeAnnouncement(id: string): Promise<void> {
+    await api.announcements.close.mutate({ id });
+    announcements.value = announcements.value.filter((one) => one.id !== id);
+  }
+
+  /** What cannot be asked for now stays as it is. */
+  async function refreshAnnouncements(): Promise<void> {
+    if (!me.value) return;
+    const told = await api.announcements.current.query().catch(() => null);
+    if (told) announcements.value = told.announcements;
   }
 
   /** @param code  of the second factor. Without one that it asks for, this rejects with `second_factor_required`. */
@@ -85,7 +100,10 @@ export const useSession = defineStore('session', () => {
     ended.value = true;
   }
 
-  return { me, instance, loaded, ended, keyLost, load, become, signIn, signInWithPasskey, signUp, signOut, changePassword, end };
+  return {
+    ...{ me, instance, announcements, loaded, ended, keyLost, load, become },
+    ...{ signIn, signInWithPasskey, signUp, signOut, changePassword, end, closeAnnouncement, refreshAnnouncements },
+  };
 });
 
 /** Only better-auth's own answer sends a cookie that lasts longer. Nobody waits for it, and the next page asks again. */

@@ -17,7 +17,7 @@ const now: Snapshots = {
   sqlite: await generateSQLiteDrizzleJson(schema('sqlite'), before.sqlite.id),
   postgres: generateDrizzleJson(schema('postgres'), before.postgres.id),
 };
-const sqlite = await generateSQLiteMigration(before.sqlite, now.sqlite);
+const sqlite = (await generateSQLiteMigration(before.sqlite, now.sqlite)).map(withWholeExpressions);
 const postgres = await generateMigration(before.postgres, now.postgres);
 
 if (sqlite.length + postgres.length === 0) {
@@ -40,4 +40,19 @@ function write(title: string): void {
   writeFileSync(new URL('index.ts', folder), `${imports}\nexport const migrations = [${names.map((_, i) => `m${i}`).join(', ')}];\n`);
   writeFileSync(snapshotFile, `${JSON.stringify(now, null, 1)}\n`);
   console.log(`Wrote ${name}. Read it before you commit it.`);
+}
+
+/** drizzle-kit 0.31 takes each comma of an expression for the end of a column: `substr(a, 2)` would become two that do not exist. */
+function withWholeExpressions(statement: string): string {
+  const [, head, list, tail] = /^(CREATE (?:UNIQUE )?INDEX `\w+` ON `\w+` \()(.*)(\)(?: WHERE .*)?;)$/s.exec(statement) ?? [];
+  if (!head || !list || !tail) return statement;
+  const columns: string[] = [];
+  let open = '';
+  for (const piece of list.split(',')) {
+    open += `${open && ','}${piece.replace(/^`|`$/g, '')}`;
+    if (open.split('(').length !== open.split(')').length) continue;
+    columns.push(open.includes('(') ? open : `\`${open}\``);
+    open = '';
+  }
+  return head + columns.join(',') + tail;
 }

@@ -19,6 +19,7 @@ import {
   SessionRef,
   SetUp,
   UpdateMe,
+  Visitor,
   WithBoth,
   WithCode,
   WithPassword,
@@ -127,10 +128,12 @@ export const accounts = router({
     .output(z.void())
     .mutation(({ ctx, input }) => ctx.app.auth.passkeys.remove(ctx.caller.userId, input.id)),
 
-  /** Whose page this is, by its cookie; null: nobody's. Not an error, so that the page of somebody who is to sign in has none. */
-  who: publicProcedure.output(Me.nullable()).query(async ({ ctx }) => {
-    const caller = await ctx.identify().catch(nobody);
-    return caller?.via === 'cookie' ? ctx.app.accounts.me(caller.userId) : null;
+  /** Whose page this is, by its cookie; null: nobody's. That is not an error, so that the page of somebody who is to sign in has none. */
+  who: publicProcedure.output(Visitor).query(async ({ ctx: { app, identify } }) => {
+    const caller = await identify().catch(nobody);
+    if (caller?.via !== 'cookie') return { me: null, announcements: [] };
+    const [me, announcements] = await Promise.all([app.accounts.me(caller.userId), app.announcements.current(caller.userId)]);
+    return { me, announcements };
   }),
 
   me: userProcedure.output(Me).query(({ ctx }) => ctx.app.accounts.me(ctx.caller.userId)),

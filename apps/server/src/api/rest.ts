@@ -3,7 +3,7 @@
  * schemas, and errors leave as RFC 9457 problems. One table of doors serves calls, documentation and the authorisation matrix.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AnswerEvent, AppError, ConversationExport, Question, toProblem, UsageExport, wrongField } from '@synthstack/core';
+import { AnswerEvent, AppError, AuditExport, ConversationExport, Question, toProblem, UsageExport, wrongField } from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
 import { jsonObject, readText } from '../body.ts';
@@ -288,9 +288,24 @@ const exportOperation = {
   },
 };
 
+const auditOperation = {
+  operationId: 'admin.audit.export',
+  summary: 'The audit log as a file',
+  security: [{ bearer: [] }],
+  parameters: parametersOf(z.toJSONSchema(AuditExport, jsonSchemaOptions('input')) as JsonObject),
+  responses: {
+    200: {
+      description: 'One line an entry, oldest first',
+      content: { 'text/csv': { schema: { type: 'string' } }, 'application/jsonl': { schema: { type: 'string' } } },
+    },
+    default: problem,
+  },
+};
+
 /** By the procedure that they stand behind. */
 const streamed: Readonly<Record<string, Record<string, Record<string, unknown>>>> = {
   'usage.report': { '/api/v1/api-keys/usage.csv': { get: csvOperation } },
   'agents.list': { '/api/v1/agents/{slug}/messages': { post: askOperation } },
+  'admin.audit.list': { '/api/v1/admin/audit/export': { get: auditOperation } },
   'conversations.get': { '/api/v1/conversations/{id}/export': { get: exportOperation } },
 };

@@ -3,9 +3,13 @@ import type { z } from 'zod';
 import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
+import { adminAudit } from './admin-audit.ts';
+import { adminHealth } from './admin-health.ts';
 import { adminPrices } from './admin-prices.ts';
 import { adminRotation } from './admin-rotation.ts';
+import { adminUsers } from './admin-users.ts';
 import { agents } from './agents.ts';
+import { adminAnnouncements, announcements } from './announcements.ts';
 import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
 import { keys } from './keys.ts';
@@ -22,8 +26,18 @@ export const appRouter = router({
   agents,
   conversations,
   notices,
+  announcements,
   billing,
-  admin: router({ agents: adminAgents, notices: adminNotices, prices: adminPrices, rotation: adminRotation }),
+  admin: router({
+    agents: adminAgents,
+    announcements: adminAnnouncements,
+    audit: adminAudit,
+    health: adminHealth,
+    notices: adminNotices,
+    prices: adminPrices,
+    rotation: adminRotation,
+    users: adminUsers,
+  }),
 });
 export type AppRouter = typeof appRouter;
 

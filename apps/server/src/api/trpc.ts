@@ -78,8 +78,19 @@ export const pageProcedure = userProcedure.use(({ ctx, next }) => {
   return next({ ctx: { listener: { userId, sessionId } } });
 });
 
+/** @throws AppError `forbidden` */
+export function admitAdmin({ isAdmin }: Caller): void {
+  if (!isAdmin) throw new AppError('forbidden', 'Only an administrator can do this.');
+}
+
 export const adminProcedure = userProcedure.use(({ ctx, next }) => {
-  if (!ctx.caller.isAdmin) throw new AppError('forbidden', 'Only an administrator can do this.');
+  admitAdmin(ctx.caller);
+  return next();
+});
+
+/** An administrator in person: for what decides who gets in. */
+export const adminInPersonProcedure = adminProcedure.use(({ ctx, next }) => {
+  if (ctx.caller.via === 'token') throw new AppError('forbidden', 'A token cannot do this. Sign in, or use a JWT of your own.');
   return next();
 });
 

@@ -109,6 +109,28 @@ export function createLinks({ db, clock, publicUrl, mail, audit, notice, hashPas
       await Promise.all(underWay);
     },
 
+    /**
+     * The same for an administrator, by e-mail to the owner: nobody else sees it.
+     * @throws AppError `forbidden`: this server sends no e-mail; `limit_reached`: several were sent within the hour
+     */
+    async sendReset(userId: string, actor: string): Promise<{ expiresAt: Date }> {
+      if (!mail?.available) throw new AppError('forbidden', 'This server sends no e-mail.');
+      if (await isTooMany(userId, 'reset_password'))
+        throw new AppError('limit_reached', 'Several links were sent to them within the last hour. Please wait.', { retryAfterMs: hourMs });
+      const { token, write } = newLink(userId, 'reset_password');
+      const secret = new Secret(pathOf('reset_password', token));
+      const expiresAt = new Date(clock.now() + lifetimeMs.reset_password);
+      await db.commit([
+        write,
+        ...(await mail.secretEntry({ userId, kind: 'reset_password', secret, expiresAt })),
+        ...audit({ actor, subject: userId, action: 'account.reset_link_made', detail: { sent: 'true' } }),
+      ]);
+      return { expiresAt };
+    },
+
+    /** How long a link to a new password works. */
+    resetMs: lifetimeMs.reset_password,
+
     /** For the operator to hand over. @returns the whole address */
     async makeReset(userId: string, actor: string): Promise<string> {
       const { token, write } = newLink(userId, 'reset_password');

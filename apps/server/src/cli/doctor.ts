@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type ModelPrice, type ProviderId, type RotationView, toAppError } from '@synthstack/core';
 import { lastBackup } from '../backup-rounds.ts';
 import { type Config, databaseExists, readEnvironment } from '../config.ts';
+import { diskOf } from '../health.ts';
 import { systemClock } from '../ports/clock.ts';
 import type { MailFailure } from '../ports/mail.ts';
 import { allProviders, providerOf } from '../providers/catalog.ts';
@@ -185,9 +186,8 @@ function backups({ databaseUrl, backups: { dir, everyHours } }: Config): Check {
 
 function disk({ dataDir }: Config): Check {
   if (!existsSync(dataDir)) return { id: 'disk', state: 'warning', detail: `${dataDir} does not exist yet; the first start makes it.` };
-  const { bavail, bsize } = statfsSync(dataDir);
-  const freeMb = Math.floor((bavail * bsize) / 1_048_576);
-  const state = freeMb < 100 ? 'failed' : freeMb < 1_024 ? 'warning' : 'ok';
+  const { state, freeBytes } = diskOf(dataDir);
+  const freeMb = Math.floor(freeBytes / 1_048_576);
   return {
     id: 'disk',
     state,

@@ -55,6 +55,16 @@ export interface Outbound {
   /** Breaks off what is still open (each `fail`s) and closes all sockets. Drain first. */
   close(): Promise<void>;
   openSockets(): number;
+  /** What became of the last requests to whom people call so; null: there were none. */
+  contact(name: string): Contact | null;
+}
+
+/** In ms since 1970; null: not since the start. An answer of any status counts. */
+export interface Contact {
+  answeredAt: number | null;
+  failedAt: number | null;
+  /** Why it failed then, by the error's code. */
+  failure: string | null;
 }
 
 export interface OutboundOptions {
@@ -62,9 +72,37 @@ export interface OutboundOptions {
   connections?: number;
   /** How long an idle socket is kept, unless the other side names a shorter time. */
   keepAliveMs?: number;
+  nowMs?: () => number;
 }
 
-export function createOutbound({ connections = 16_384, keepAliveMs = 30_000 }: OutboundOptions = {}): Outbound {
+/** Called at the head of an answer, and with what went wrong. */
+interface Witness {
+  answered(): void;
+  failed(error: AppError): void;
+}
+
+export function createOutbound({ connections = 16_384, keepAliveMs = 30_000, nowMs = Date.now }: OutboundOptions = {}): Outbound {
+  const contacts = new Map<string, Contact & Witness>();
+
+  function contactOf(name: string): Contact & Witness {
+    let contact = contacts.get(name);
+    if (contact) return contact;
+    contact = {
+      answeredAt: null,
+      failedAt: null,
+      failure: null,
+      answered() {
+        this.answeredAt = nowMs();
+      },
+      failed({ code }) {
+        this.failedAt = nowMs();
+        this.failure = code;
+      },
+    };
+    contacts.set(name, contact);
+    return contact;
+  }
+
   // undici's limit for connecting belongs to the pool, so another limit means another pool.
   const pools = new Map<string, Pool>();
 
@@ -91,7 +129,7 @@ export function createOutbound({ connections = 16_384, keepAliveMs = 30_000 }: O
 
   return {
     dispatch(request, handler) {
-      return exchange(poolOf(request), request, handler);
+      return exchange(poolOf(request), request, handler, contactOf(request.name));
     },
     async close() {
       const closing = [...pools.values()].map((pool) => pool.destroy(new errors.ClientDestroyedError()));
@@ -103,10 +141,14 @@ export function createOutbound({ connections = 16_384, keepAliveMs = 30_000 }: O
       for (const pool of pools.values()) open += pool.stats.connected;
       return open;
     },
+    contact(name) {
+      const { answeredAt, failedAt, failure } = contacts.get(name) ?? { answeredAt: null, failedAt: null, failure: null };
+      return answeredAt === null && failedAt === null ? null : { answeredAt, failedAt, failure };
+    },
   };
 }
 
-function exchange(pool: Pool, request: OutboundRequest, handler: AnswerHandler): Exchange {
+function exchange(pool: Pool, request: OutboundRequest, handler: AnswerHandler, witness: Witness): Exchange {
   const { timeouts } = request;
   let controller: Dispatcher.DispatchController | null = null;
   let isOver = false;
@@ -124,9 +166,14 @@ function exchange(pool: Pool, request: OutboundRequest, handler: AnswerHandler):
     controller?.abort(new Error('aborted'));
   }
 
+  function fail(error: AppError): void {
+    witness.failed(error);
+    handler.fail(error);
+  }
+
   const total = setTimeout(() => {
     stop();
-    handler.fail(timedOut(request, 'total'));
+    fail(timedOut(request, 'total'));
   }, timeouts.totalMs);
   total.unref();
 
@@ -150,7 +197,9 @@ function exchange(pool: Pool, request: OutboundRequest, handler: AnswerHandler):
           // Two buffers a header, and the piece that they are cut from: they would stay as long as the answer.
           responding.rawHeaders = null;
           // 1xx only announces the answer.
-          if (!isOver && status >= 200) handler.head(status, headers as Record<string, string | string[]>);
+          if (isOver || status < 200) return;
+          witness.answered();
+          handler.head(status, headers as Record<string, string | string[]>);
         },
         onResponseData(_, chunk) {
           if (!isOver) handler.data(chunk);
@@ -164,15 +213,15 @@ function exchange(pool: Pool, request: OutboundRequest, handler: AnswerHandler):
           if (isOver) return;
           finish();
           const failure = failureOf(request, error);
-          if (isDispatching) queueMicrotask(() => handler.fail(failure));
-          else handler.fail(failure);
+          if (isDispatching) queueMicrotask(() => fail(failure));
+          else fail(failure);
         },
       },
     );
   } catch (error) {
     finish();
     const failure = failureOf(request, error);
-    queueMicrotask(() => handler.fail(failure));
+    queueMicrotask(() => fail(failure));
   }
   isDispatching = false;
 

@@ -6,7 +6,7 @@ import { AppError, type ProviderId } from '@synthstack/core';
 import type { Secret } from '@synthstack/core/secret';
 import { baseUrlMistake } from '../base-url.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { AnswerHandler, Exchange, Outbound, Timeouts } from '../ports/outbound.ts';
+import type { AnswerHandler, Contact, Exchange, Outbound, Timeouts } from '../ports/outbound.ts';
 import type { Ask, AskAnswer, AskRequest, CheckResult, Provider } from './provider.ts';
 import { parsed } from './reading.ts';
 import { verdict } from './verdict.ts';
@@ -44,6 +44,8 @@ export interface Sender {
    * @throws AppError `provider_unreachable`, `provider_timeout` after 5 seconds
    */
   reach(provider: Provider): Promise<number | null>;
+  /** What became of the last requests to it, whoever made them; null: there were none since the start. */
+  contact(provider: Provider): Contact | null;
   /** Asks the provider whether a key works. Trouble on the way is a verdict too. */
   check(provider: Provider, secret: Secret): Promise<CheckResult & { latencyMs: number }>;
 }
@@ -96,6 +98,7 @@ export function createSender({ outbound, baseUrls, timeouts, clock }: SenderPart
   return {
     send: (provider, request, secret, handler) => dispatch(provider, request, provider.credential(secret), handler, timeouts),
     ask,
+    contact: ({ name }) => outbound.contact(name),
     async reach(provider) {
       const { headers = {} } = await own(provider, { method: 'GET', path: '/v1/models' }, {}, reachTimeouts);
       const dateMs = Date.parse(String(headers.date));

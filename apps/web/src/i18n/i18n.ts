@@ -6,11 +6,13 @@ import { computed, ref } from 'vue';
 import type { admin } from './en/admin.ts';
 import { en } from './en/index.ts';
 import type { keyHistory } from './en/key-history.ts';
+import type { people } from './en/people.ts';
 
 export type Messages = typeof en;
 interface Parts {
   admin: typeof admin;
   keyHistory: typeof keyHistory;
+  people: typeof people;
 }
 type Part = keyof Parts;
 
@@ -37,6 +39,10 @@ const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>
   keyHistory: {
     en: async () => ({ messages: (await import('./en/key-history.ts')).keyHistory, sentences: {} }),
     de: async () => (await import('./de/key-history.ts')).de,
+  },
+  people: {
+    en: async () => ({ messages: (await import('./en/people.ts')).people, sentences: {} }),
+    de: async () => (await import('./de/people.ts')).de,
   },
 };
 const wantedParts = new Set<Part>();

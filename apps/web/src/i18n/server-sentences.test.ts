@@ -11,6 +11,7 @@ vi.stubGlobal('document', { documentElement: {} });
 beforeAll(async () => {
   await setLanguage('de');
   await loadTexts('admin');
+  await loadTexts('people');
 });
 // Other files of the same worker share it.
 afterAll(() => setLanguage('en'));
@@ -57,15 +58,26 @@ const sources = [
     'notices-preferences.ts',
     'notices-live.ts',
   ],
+  ...['accounts-admin.ts', 'accounts-search.ts', 'plans.ts', 'announcements.ts', 'api/admin-users.ts', 'api/admin-audit.ts'],
   ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'key-history', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
-  (file) => `packages/core/src/contracts/${file}.ts`,
-);
+const contracts = [
+  'accounts',
+  'agents',
+  'announcements',
+  'audit',
+  'key-history',
+  'keys',
+  'people',
+  'notices',
+  'prices',
+  'tokens',
+  'usage',
+].map((file) => `packages/core/src/contracts/${file}.ts`);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [
-  /^The vault was used before|^A stored key has no view|^The sign-in library answered/,
+  /^The vault was used before|^A stored key has no view|^An announcement has no view|^The sign-in library answered/,
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,

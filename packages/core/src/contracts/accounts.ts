@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AnnouncementView } from './announcements.ts';
 import { Timezone } from './usage.ts';
 
 export const Email = z
@@ -56,6 +57,10 @@ export const Me = z.object({
   hasPassword: z.boolean().describe('False: signs in elsewhere only.'),
 });
 export type Me = z.infer<typeof Me>;
+
+/** What a page asks first: whose it is, and what administrators tell that person. */
+export const Visitor = z.object({ me: Me.nullable(), announcements: z.array(AnnouncementView) });
+export type Visitor = z.infer<typeof Visitor>;
 
 /** What people may change about themselves; what is not named stays. */
 export const UpdateMe = z

@@ -12,5 +12,13 @@ export interface Engine {
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
   integrity(maxBytes?: number): Promise<string | null>;
+  size(): Promise<DbSize>;
   close(): Promise<void>;
+}
+
+/** In bytes. */
+export interface DbSize {
+  data: number;
+  /** What has been written and waits to be brought into the file; null: PostgreSQL keeps its own. */
+  log: number | null;
 }

@@ -8,14 +8,16 @@ import { drizzle as drizzleSqlite, type SqliteRemoteDatabase } from 'drizzle-orm
 import { AppError } from '../errors.ts';
 import type { Dialect } from './columns.ts';
 import { createGroupCommit, type List, type Result, type Statement, storageError, type Ticket } from './commit.ts';
-import type { Engine } from './engine.ts';
+import type { DbSize, Engine } from './engine.ts';
 import { migrate } from './migrate.ts';
 import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
 import { schema, type Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
+import { type TextOrder, textOrder } from './text-order.ts';
 
 export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
+export type { DbSize } from './engine.ts';
 export type { PgConnection } from './postgres.ts';
 export type { MailState, RequestState, Tables } from './schema.ts';
 export type { Snapshot } from './snapshot.ts';
@@ -38,6 +40,8 @@ export interface Db {
    * shows at once, what another has within a millisecond: asked more often, the database is asked once.
    */
   generation(): unknown;
+  /** Expressions in which texts are looked for by their beginning. */
+  order: TextOrder;
   /** SHA-256 of a text expression in hex, computed inside the statement. */
   sha256(text: SQL): SQL<string>;
   /** Hands the list to the group commit; see `atomically`. */
@@ -48,6 +52,8 @@ export interface Db {
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
   integrity(maxBytes?: number): Promise<string | null>;
+  /** How much room it takes. */
+  size(): Promise<DbSize>;
   /** Waits for the writes under way, then closes. */
   close(): Promise<void>;
 }
@@ -83,12 +89,14 @@ export async function openDb(options: DbOptions): Promise<Db> {
     orm,
     generation: createGeneration(engine, statement(orm.select({ value: tables.generation.value }).from(tables.generation)), commits.landed),
     read: (statement) => engine.read(statement.sql, statement.params),
+    order: textOrder(engine.dialect),
     sha256: (text) =>
       engine.dialect === 'sqlite' ? sql<string>`sha256(${text})` : sql<string>`encode(sha256(convert_to(${text}, 'UTF8')), 'hex')`,
     commit: commits.commit,
     enqueue: commits.enqueue,
     scrub: engine.scrub,
     integrity: engine.integrity,
+    size: engine.size,
     async close() {
       await commits.idle();
       await engine.close();

@@ -53,6 +53,10 @@ export function openPostgres(connection: PgConnection): Engine {
     // PostgreSQL keeps deleted rows until its own vacuum; what is in them is sealed.
     scrub: async () => undefined,
     integrity: async () => null,
+    async size() {
+      const { rows } = await connection.run('select pg_database_size(current_database())', []);
+      return { data: Number(rows[0]?.[0]), log: null };
+    },
     close: () => connection.close(),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import type { AgentDefinition } from '../contracts/agents.ts';
+import type { AnnouncementKind } from '../contracts/announcements.ts';
 import type { FallbackReason, KeySource, KeyStatus, ProviderId } from '../contracts/keys.ts';
 import type { PlanSource, PlanState } from '../contracts/plans.ts';
 import type { PriceOrigin } from '../contracts/prices.ts';
@@ -11,6 +12,7 @@ import type { TokenScope } from '../contracts/tokens.ts';
 import type { ModelPrice } from '../money.ts';
 import type { TierName } from '../tiers.ts';
 import { columns, type Dialect } from './columns.ts';
+import { textOrder } from './text-order.ts';
 
 export type RequestState = 'open' | 'done' | 'failed';
 /** uncertain: nobody knows whether it arrived; it is not sent again. dropped: nobody is to get it (any more). */
@@ -20,21 +22,35 @@ type StoredStatus = Exclude<KeyStatus, 'unreadable'>;
 
 export function schema(dialect: Dialect) {
   const { table, index, unique, primaryKey, text, integer, boolean, instant, bytes, json } = columns(dialect);
+  const { bytewise, folded, byDomain } = textOrder(dialect);
 
   /** Accounts, sessions and signing keys: better-auth's, written by auth.ts; its names are given. What people say of themselves: accounts.ts. */
-  const user = table('user', {
-    id: text('id').primaryKey(),
-    name: text('name').notNull(),
-    email: text('email').notNull().unique(),
-    emailVerified: boolean('email_verified').notNull().default(false),
-    image: text('image'),
-    role: text('role').$type<'user' | 'admin'>().notNull().default('user'),
-    disabledAt: instant('disabled_at'),
-    timezone: text('timezone'),
-    locale: text('locale'),
-    createdAt: instant('created_at').notNull(),
-    updatedAt: instant('updated_at').notNull(),
-  });
+  const user = table(
+    'user',
+    {
+      id: text('id').primaryKey(),
+      name: text('name').notNull(),
+      email: text('email').notNull().unique(),
+      emailVerified: boolean('email_verified').notNull().default(false),
+      image: text('image'),
+      role: text('role').$type<'user' | 'admin'>().notNull().default('user'),
+      disabledAt: instant('disabled_at'),
+      timezone: text('timezone'),
+      locale: text('locale'),
+      createdAt: instant('created_at').notNull(),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    // For administrators who look for somebody among a million (accounts-search.ts): each way of looking goes along one of them.
+    (t) => [
+      index('user_created').on(t.createdAt, t.id),
+      // On SQLite the one that keeps addresses unique is in this order already.
+      ...(dialect === 'postgres' ? [index('user_email').on(bytewise(t.email), t.id)] : []),
+      index('user_name').on(folded(t.name), t.id),
+      index('user_domain').on(byDomain(t.email), t.id),
+      index('user_admin').on(t.createdAt, t.id).where(sql`role = 'admin'`),
+      index('user_disabled').on(t.disabledAt, t.id).where(sql`disabled_at is not null`),
+    ],
+  );
 
   const session = table(
     'session',
@@ -211,7 +227,12 @@ export function schema(dialect: Dialect) {
       besideSource: text('beside_source').$type<PlanSource>(),
       updatedAt: instant('updated_at').notNull(),
     },
-    (t) => [index('plan_until').on(t.until, t.userId)],
+    (t) => [
+      index('plan_until').on(t.until, t.userId),
+      index('plan_tier').on(t.tier, t.updatedAt, t.userId),
+      index('plan_beside').on(t.besideTier, t.updatedAt, t.userId).where(sql`beside_tier is not null`),
+      index('plan_lapsed').on(t.updatedAt, t.userId).where(sql`state = 'lapsed'`),
+    ],
   );
 
   /** Who a user is to Stripe. `version` moves with each write of what was bought, so that an older look at Stripe undoes no newer one. */
@@ -570,7 +591,44 @@ export function schema(dialect: Dialect) {
       prevHash: text('prev_hash').notNull().unique(),
       hash: text('hash').notNull(),
     },
-    (t) => [index('audit_subject').on(t.subject, t.seq)],
+    (t) => [
+      index('audit_subject').on(t.subject, t.seq),
+      index('audit_actor').on(t.actor, t.seq),
+      index('audit_action').on(t.action, t.seq),
+    ],
+  );
+
+  /** What administrators tell everybody who is signed in: one row, however many read it. */
+  const announcement = table(
+    'announcement',
+    {
+      id: text('id').primaryKey(),
+      kind: text('kind').$type<AnnouncementKind>().notNull(),
+      english: text('english').notNull(),
+      german: text('german'),
+      link: text('link'),
+      /** The first moment at which it is no longer shown; null: until it is withdrawn. */
+      until: instant('until'),
+      actor: text('actor').notNull(),
+      createdAt: instant('created_at').notNull(),
+      withdrawnAt: instant('withdrawn_at'),
+    },
+    (t) => [index('announcement_created').on(t.createdAt, t.id)],
+  );
+
+  /** Who has closed which. */
+  const announcementClosed = table(
+    'announcement_closed',
+    {
+      announcementId: text('announcement_id')
+        .notNull()
+        .references(() => announcement.id, { onDelete: 'cascade' }),
+      userId: text('user_id')
+        .notNull()
+        .references(() => user.id, { onDelete: 'cascade' }),
+      closedAt: instant('closed_at').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.announcementId, t.userId] }), index('announcement_closed_user').on(t.userId)],
   );
 
   /** What an administrator has made of an agent. `definition` null: as it was built, or gone. The versions before it are in agent_version. */
@@ -723,6 +781,8 @@ export function schema(dialect: Dialect) {
     noticePref,
     mailOutbox,
     audit,
+    announcement,
+    announcementClosed,
     agent,
     agentVersion,
     conversation,

@@ -1,5 +1,5 @@
 /** SQLite: reads on this thread (microseconds), writes on the writer's. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { AppError } from '../errors.ts';
@@ -52,6 +52,10 @@ export async function openSqlite(options: SqliteOptions): Promise<Engine> {
       if (bytes > maxBytes) return null;
       const answer = db.pragma('quick_check(1)', { simple: true });
       return answer === 'ok' ? null : String(answer);
+    },
+    async size() {
+      const bytesOf = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      return { data: bytesOf(options.path), log: bytesOf(`${options.path}-wal`) };
     },
     async close() {
       db.close();

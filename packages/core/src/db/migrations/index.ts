@@ -7,5 +7,6 @@ import { migration as m5 } from './0005_prices.ts';
 import { migration as m6 } from './0006_second_factors.ts';
 import { migration as m7 } from './0007_rotation.ts';
 import { migration as m8 } from './0008_expiry.ts';
+import { migration as m9 } from './0009_people.ts';
 
-export const migrations = [m0, m1, m2, m3, m4, m5, m6, m7, m8];
+export const migrations = [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9];
