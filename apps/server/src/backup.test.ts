@@ -60,7 +60,7 @@ test('a backup that is made while others write has all that was there when it be
   isOver = true;
   await load;
   expect(written).toBeGreaterThan(before);
-  expect(told.length).toBeGreaterThan(0);
+  expect(told.at(-1)).toBe(1);
   expect(manifest).toMatchObject({ format: 1, version: '0.1.0', madeAt: '2026-11-23T12:00:00.000Z', masterKeyIds: [one.sealingKeyId] });
   expect(manifest.rows.provider_key).toBe(3);
   expect(manifest.rows.setting).toBeGreaterThanOrEqual(before);

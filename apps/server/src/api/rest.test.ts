@@ -124,6 +124,8 @@ test('the doors are those of INTERFACE.md', () => {
       'PATCH /api/v1/admin/agents/{slug} 200',
       'GET /api/v1/admin/prices 200',
       'POST /api/v1/admin/prices 200',
+      'GET /api/v1/admin/rotation 200',
+      'POST /api/v1/admin/rotation 200',
       'DELETE /api/v1/admin/prices/{provider}/{model} 204',
       'POST /api/v1/admin/agents/{slug}/reset 204',
       'GET /api/v1/admin/agents/{slug}/versions 200',

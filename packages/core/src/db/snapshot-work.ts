@@ -57,12 +57,13 @@ async function copy(from: string, to: string, home: string, told: (reply: Snapsh
   // One read transaction from the first page to the last: with a step by itself, each write of another connection would begin the copy anew.
   source.db.exec('begin');
   source.db.prepare('select count(*) from sqlite_schema').get();
-  await source.db.backup(to, {
+  const { totalPages: total } = await source.db.backup(to, {
     progress({ totalPages, remainingPages }) {
       told({ done: totalPages - remainingPages, total: totalPages });
       return pagesAStep;
     },
   });
+  told({ done: total, total });
   source.db.exec('rollback');
   // One file by itself, without a journal beside it.
   using copied = open(to, home);

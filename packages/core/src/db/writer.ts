@@ -29,7 +29,8 @@ export type WriterReply =
   | { ready: true };
 
 const checkpointAbovePages = 2_000;
-const scrubWaitMs = 200;
+/** Each try holds up the writes behind it for so long, and while somebody reads for long there are many. */
+const scrubWaitMs = 50;
 
 function openForWriting(options: WriterOptions): Database.Database {
   const db = openFile(options.path);
