@@ -2,9 +2,9 @@
  * How often each key was opened for a request: counted by the hour and the token, in the batch that writes the request's row, and told to the
  * key's owner. A day begins with the first hour that begins in it: where midnight is not on the hour (India), its first half hour is yesterday's.
  */
-import type { KeyUse, KeyUses, KeyUsesQuery, ProviderId } from '@synthstack/core';
+import { type KeyUse, type KeyUses, type KeyUsesQuery, providerIds } from '@synthstack/core';
 import { type Addend, type Db, prepared, statement } from '@synthstack/core/db';
-import { and, desc, eq, gte, lt, max, type SQL, sql, sum } from 'drizzle-orm';
+import { and, desc, eq, gte, inArray, lt, max, type SQL, sql, sum } from 'drizzle-orm';
 import type { OpenRequest } from './meter.ts';
 import type { Clock } from './ports/clock.ts';
 import { dayOf, dayStart, shiftDays, startOfDay } from './zone.ts';
@@ -76,7 +76,8 @@ export function createUses({ db, clock }: { db: Db; clock: Clock }) {
   return {
     /** How often a person's keys were opened for a request, by day, key and token. */
     async uses(userId: string, { provider, timezone, days, before }: KeyUsesQuery): Promise<KeyUses> {
-      const where = and(eq(keyUse.userId, userId), ...providersIs(provider));
+      // All of them are named, so that the hours are found by the primary key.
+      const where = and(eq(keyUse.userId, userId), inArray(keyUse.provider, provider ? [provider] : [...providerIds]));
       const today = dayStart(clock.now(), timezone);
       let below = before === undefined ? shiftDays(today, 1, timezone) : startOfDay(before, timezone);
       const uses: KeyUse[] = [];
@@ -103,8 +104,4 @@ export function createUses({ db, clock }: { db: Db; clock: Clock }) {
       return result?.changes ?? 0;
     },
   };
-
-  function providersIs(provider: ProviderId | undefined): SQL[] {
-    return provider === undefined ? [] : [eq(keyUse.provider, provider)];
-  }
 }

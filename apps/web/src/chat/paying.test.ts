@@ -19,6 +19,7 @@ test.each([
   ['an own key that works', key({}), true, 'user', 'user'],
   ['no key', undefined, true, 'platform', 'platform'],
   ['a key that is switched off', key({ isActive: false }), true, 'platform', 'inactive'],
+  ['a key past its date', key({ isExpired: true }), true, 'platform', 'expired'],
   ['a key that is refused', key({ status: 'invalid' }), true, 'platform', 'invalid'],
   ['a key without credit', key({ status: 'no_credit' }), true, 'platform', 'no_credit'],
   ['a plan without own keys', key({}), false, 'platform', 'plan'],
