@@ -39,6 +39,8 @@ import { createPriceFeed } from './prices-feed.ts';
 import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
 import { createSessionWatch } from './session-watch.ts';
+import { createSettings } from './settings.ts';
+import { createTierTable } from './settings-tiers.ts';
 import { createTokens } from './tokens.ts';
 import { createVault, type StoredKey, type UsableKey } from './vault.ts';
 
@@ -63,6 +65,7 @@ export type Modules = Pick<
   | 'meter'
   | 'live'
   | 'limits'
+  | 'tiers'
   | 'plans'
   | 'tokens'
   | 'accounts'
@@ -113,7 +116,15 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       warn: log.warn,
       platformSecrets: config.platformKeys,
     });
-    const plans = createPlans({ db, clock, audit: audit.entry });
+    const settings = createSettings({ db, clock, audit: audit.entry, warn: log.warn });
+    const tiers = createTierTable({
+      settings,
+      models: config.platformModels,
+      maxOutput: config.platformMaxOutput,
+      releasedMaxOutput: config.releasedMaxOutput,
+      namesOf: (userIds) => accounts.namesOf(userIds),
+    });
+    const plans = createPlans({ db, clock, audit: audit.entry, tiers });
     const tokens = createTokens({ db, clock, audit: audit.entry });
     const { warn } = log;
     const mail = createMail({
@@ -142,7 +153,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
-      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices },
+      ...{ audit, notices, mail, vault, settings, tiers, plans, tokens, auth, accounts, conversations, prices },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -182,8 +193,9 @@ async function createElsewhere(config: Config, { db, clock, log, outbound, auth,
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer, prices } = modules;
+  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, tiers, conversations, notices, mail, mailer, prices } = modules;
   await prices.fresh();
+  await tiers.fresh();
   const boot = await startBoot({ db, clock });
   const { price } = prices;
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
@@ -194,7 +206,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
-  const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
+  const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused, tierOf: tiers.of });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
 
   const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
@@ -208,9 +220,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   };
   const platformKey = (provider: ProviderId) => platformKeys.get(provider, () => vault.platformKey(provider));
   const rules = (tier: TierName) => ({
-    models: config.platformModels[tier],
+    models: tiers.of(tier).models,
     price,
-    maxOutput: config.platformMaxOutput[tier],
+    maxOutput: tiers.of(tier).maxOutput,
     betas: config.platformBetas,
   });
   const relay = createRelay({

@@ -34,6 +34,7 @@ const ranks: readonly (readonly string[])[] = [
     'generation',
     'conversations',
     'prices',
+    'settings',
   ],
   ['relay', 'callers'],
   ['agents'],

@@ -229,7 +229,7 @@ function invalidInput(field: keyof TypedKey, sentence = 'This cannot be used.'):
 }
 
 function planRequired(): AppError {
-  return new AppError('plan_required', 'Your own keys are part of the Premium and Lifetime plans. Nothing was saved or checked.');
+  return new AppError('plan_required', 'Your plan does not include own keys. Nothing was saved or checked.');
 }
 
 function verdictOf({ status, message, latencyMs }: CheckResult & { latencyMs: number }): Verdict {

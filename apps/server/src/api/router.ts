@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
+import { adminLimits, adminModels } from './admin-limits.ts';
 import { adminPrices } from './admin-prices.ts';
 import { agents } from './agents.ts';
 import { billing } from './billing.ts';
@@ -22,7 +23,7 @@ export const appRouter = router({
   conversations,
   notices,
   billing,
-  admin: router({ agents: adminAgents, notices: adminNotices, prices: adminPrices }),
+  admin: router({ agents: adminAgents, limits: adminLimits, models: adminModels, notices: adminNotices, prices: adminPrices }),
 });
 export type AppRouter = typeof appRouter;
 

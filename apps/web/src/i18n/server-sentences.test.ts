@@ -89,7 +89,7 @@ test('every sentence that the server may show on a page is there in German', () 
 
 /** Put together from several parts by the relay, the limits and the sender: as they come out. */
 test.each([
-  "Your tier (community) allows 10 requests a minute on the platform's key. Wait 42 s, or change to Premium and add your own key: own keys have no such limit.",
+  "Your tier (community) allows 10 requests a minute on the platform's key. Wait 42 s, or change to a plan with own keys and add yours: own keys have no such limit.",
   "Your tier (premium) allows 10,000 requests a day on the platform's key. Wait until midnight UTC, or add your own key in Settings > API Keys: own keys have no such limit.",
   'There is no platform key of OpenAI for this request, and you have no OpenAI key. Add yours in Settings > API Keys.',
   'Your OpenAI key cannot be used: it is switched off. Switch it on (Settings > API Keys).',

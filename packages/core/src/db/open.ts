@@ -16,6 +16,7 @@ import { openSqlite } from './sqlite.ts';
 
 export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
+export { followGeneration } from './follow.ts';
 export type { PgConnection } from './postgres.ts';
 export type { MailState, RequestState, Tables } from './schema.ts';
 
