@@ -4,6 +4,7 @@ import { usualBodyBytes } from '../body.ts';
 import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
 import { adminLimits, adminModels } from './admin-limits.ts';
+import { adminPlatformKeys } from './admin-platform-keys.ts';
 import { adminPrices } from './admin-prices.ts';
 import { agents } from './agents.ts';
 import { billing } from './billing.ts';
@@ -23,7 +24,14 @@ export const appRouter = router({
   conversations,
   notices,
   billing,
-  admin: router({ agents: adminAgents, limits: adminLimits, models: adminModels, notices: adminNotices, prices: adminPrices }),
+  admin: router({
+    agents: adminAgents,
+    limits: adminLimits,
+    models: adminModels,
+    notices: adminNotices,
+    platformKeys: adminPlatformKeys,
+    prices: adminPrices,
+  }),
 });
 export type AppRouter = typeof appRouter;
 

@@ -22,8 +22,8 @@ export const answers: Readonly<Record<string, string>> = {
   'This is not the id of a message.': 'Das ist nicht die Kennung einer Nachricht.',
   'This is not the id of an answer.': 'Das ist nicht die Kennung einer Antwort.',
   'Say whose model this is: it is in no price list.': 'Sag, von wem dieses Modell ist: Es steht in keiner Preisliste.',
-  '{name} is part of the Premium and Lifetime plans. {description} With them you have all AI Cofounders, and can bring your own keys.':
-    '{name} gehört zu den Tarifen Premium und Lifetime. Mit ihnen hast du alle KI-Mitgründer und kannst eigene Schlüssel benutzen.',
+  '{name} is part of the Premium and Lifetime plans. {description} With them you have all AI Cofounders.':
+    '{name} gehört zu den Tarifen Premium und Lifetime. Mit ihnen hast du alle KI-Mitgründer.',
   'This conversation has changed meanwhile, or an answer is under way in it. Load it again.':
     'Diese Unterhaltung hat sich inzwischen geändert, oder es entsteht gerade eine Antwort darin. Lade sie neu.',
   'An answer is under way in this conversation. Wait for it, or stop it first.':
