@@ -21,7 +21,10 @@ import { createOidc } from './identity-oidc.ts';
 import { createLimits } from './limits.ts';
 import { createMail } from './mail.ts';
 import { createMeter } from './meter.ts';
+import { createBlocks } from './meter-blocks.ts';
 import { createLive } from './meter-live.ts';
+import { createPeopleUsage } from './meter-people.ts';
+import { createPlatformUsage } from './meter-platform.ts';
 import { createRepricing } from './meter-repricing.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
@@ -64,6 +67,7 @@ export type Modules = Pick<
   | 'vault'
   | 'meter'
   | 'live'
+  | 'platformUsage'
   | 'limits'
   | 'tiers'
   | 'plans'
@@ -85,6 +89,7 @@ const recheckEveryMs = 10_000;
 const holdMs = 20;
 const mailEveryMs = 5_000;
 const tidyEveryMs = 3_600_000;
+const blocksEveryMs = 10 * 60_000;
 
 /** All modules over one open database, with nothing that runs on its own yet: enough for a command. @throws AppError */
 export async function createModules(config: Config, given: Partial<Ports> = {}) {
@@ -202,6 +207,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const live = createLive({ db, clock, watchSession });
   const noticesLive = createNoticesLive({ db, clock, watchSession });
   const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
+  const blocks = createBlocks({ db, clock });
+  const platformUsage = { ...createPlatformUsage({ clock, blocks, price }), ...createPeopleUsage({ db, clock, blocks }) };
   const repricing = createRepricing({ db, price, nowMs: clock.now, log });
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
@@ -314,6 +321,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     }),
   );
 
+  const blocking = repeatedly(clock, blocksEveryMs, () =>
+    tried('Sums of past days could not be put together; this is tried again in minutes', async () => {
+      await blocks.run();
+    }),
+  );
+
   async function tried(sentence: string, act: () => Promise<void>): Promise<void> {
     try {
       await act();
@@ -335,6 +348,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     boot,
     meter,
     live,
+    blocks,
+    platformUsage,
     noticesLive,
     post,
     tidying,
@@ -364,9 +379,11 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       cancel();
       post.stop();
       tidying.stop();
+      blocks.stop();
+      blocking.stop();
       await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([auth.links.idle(), ticking, post.idle(), tidying.idle()]);
+      await Promise.all([auth.links.idle(), ticking, post.idle(), tidying.idle(), blocking.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();

@@ -141,7 +141,7 @@ function viewOf({ row, token, keyHint }: Found): UsageRequest {
   };
 }
 
-type Cell = string | number | boolean | null;
+export type Cell = string | number | boolean | null;
 
 const csvColumns: readonly [name: string, value: (row: Row) => Cell][] = [
   ['request_id', (row) => requestIdOf(row.id)],
@@ -166,7 +166,7 @@ const csvColumns: readonly [name: string, value: (row: Row) => Cell][] = [
   ['usage_estimated', (row) => row.estimated],
 ];
 
-const csvLine = (cells: readonly Cell[]): string => `${cells.map(csvCell).join(',')}\r\n`;
+export const csvLine = (cells: readonly Cell[]): string => `${cells.map(csvCell).join(',')}\r\n`;
 
 /** A text that a spreadsheet would run as a formula is defused with an apostrophe. */
 function csvCell(cell: Cell): string {

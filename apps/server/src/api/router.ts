@@ -6,6 +6,7 @@ import { adminAgents } from './admin-agents.ts';
 import { adminLimits, adminModels } from './admin-limits.ts';
 import { adminPlatformKeys } from './admin-platform-keys.ts';
 import { adminPrices } from './admin-prices.ts';
+import { adminUsage } from './admin-usage.ts';
 import { agents } from './agents.ts';
 import { billing } from './billing.ts';
 import { conversations } from './conversations.ts';
@@ -31,6 +32,7 @@ export const appRouter = router({
     notices: adminNotices,
     platformKeys: adminPlatformKeys,
     prices: adminPrices,
+    usage: adminUsage,
   }),
 });
 export type AppRouter = typeof appRouter;

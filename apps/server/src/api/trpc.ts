@@ -78,8 +78,13 @@ export const pageProcedure = userProcedure.use(({ ctx, next }) => {
   return next({ ctx: { listener: { userId, sessionId } } });
 });
 
+/** @throws AppError `forbidden` */
+export function admitAdmin({ isAdmin }: Caller): void {
+  if (!isAdmin) throw new AppError('forbidden', 'Only an administrator can do this.');
+}
+
 export const adminProcedure = userProcedure.use(({ ctx, next }) => {
-  if (!ctx.caller.isAdmin) throw new AppError('forbidden', 'Only an administrator can do this.');
+  admitAdmin(ctx.caller);
   return next();
 });
 
