@@ -169,10 +169,10 @@ function sumStatement(db: Db) {
   const sums = Object.fromEntries(sumNames.map((name) => [name, sql`sum(${t[name]})`]));
   return prepared<Record<string, unknown>>(
     db.orm
-      .select({ userId: t.userId, ...sums })
+      .select({ userId: sql`${t.userId}`, ...sums })
       // Written out as cross joins, SQLite keeps to this order: else it reads everybody of each day, and then looks who is wanted.
       .from(sql`(values ${sql.join(days, sql`, `)}) as span cross join (values ${sql.join(users, sql`, `)}) as who cross join ${t}`)
       .where(sql`${t.day} = span.column1 and ${t.userId} = who.column1 and ${t.source} = coalesce(${hole('source', 'text')}, ${t.source})`)
-      .groupBy(t.userId),
+      .groupBy(sql`${t.userId}`),
   );
 }
