@@ -4,11 +4,13 @@
  */
 import { computed, ref } from 'vue';
 import type { admin } from './en/admin.ts';
+import type { adminPlatform } from './en/admin-platform.ts';
 import { en } from './en/index.ts';
 
 export type Messages = typeof en;
 interface Parts {
   admin: typeof admin;
+  adminPlatform: typeof adminPlatform;
 }
 type Part = keyof Parts;
 
@@ -31,6 +33,10 @@ const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>
   admin: {
     en: async () => ({ messages: (await import('./en/admin.ts')).admin, sentences: {} }),
     de: async () => (await import('./de/admin.ts')).de,
+  },
+  adminPlatform: {
+    en: async () => ({ messages: (await import('./en/admin-platform.ts')).adminPlatform, sentences: {} }),
+    de: async () => (await import('./de/admin-platform.ts')).de,
   },
 };
 const wantedParts = new Set<Part>();
