@@ -11,6 +11,7 @@ vi.stubGlobal('document', { documentElement: {} });
 beforeAll(async () => {
   await setLanguage('de');
   await loadTexts('admin');
+  await loadTexts('adminPlatform');
 });
 // Other files of the same worker share it.
 afterAll(() => setLanguage('en'));
@@ -47,8 +48,9 @@ const sources = [
     'notices-live.ts',
   ],
   ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
+  ...['settings.ts', 'settings-tiers.ts', 'vault-platform.ts'],
 ].map((file) => `apps/server/src/${file}`);
-const contracts = ['accounts', 'agents', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
+const contracts = ['accounts', 'admin-limits', 'admin-platform-keys', 'agents', 'keys', 'notices', 'prices', 'tokens', 'usage'].map(
   (file) => `packages/core/src/contracts/${file}.ts`,
 );
 
