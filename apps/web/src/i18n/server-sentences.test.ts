@@ -56,7 +56,7 @@ const contracts = ['accounts', 'admin-limits', 'admin-platform-keys', 'agents', 
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [
-  /^The vault was used before|^A stored key has no view|^The sign-in library answered/,
+  /^The vault was used before|^Every tier has its row|^A stored key has no view|^The sign-in library answered/,
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,

@@ -125,6 +125,11 @@ const sentences: Readonly<Record<string, string>> = {
   'Somebody has changed this meanwhile. Look at it again, then make your change.':
     'Jemand hat das inzwischen geändert. Sieh es dir noch einmal an und ändere es dann.',
   'A whole number from {least} to {most}.': 'Eine ganze Zahl von {least} bis {most}.',
+  'Either all, or a list of models.': 'Entweder all oder eine Liste von Modellen.',
+  'The version that you have seen.': 'Die Version, die du gesehen hast.',
+  'A day such as 2026-11-23.': 'Ein Tag wie 2026-11-23.',
+  'Name a day of the years 1 to 9999.': 'Nenne einen Tag der Jahre 1 bis 9999.',
+  'It must not be before first.': 'Er darf nicht vor dem ersten Tag liegen.',
   'At most {most} models.': 'Höchstens {most} Modelle.',
   'The environment has no key for this provider.': 'Für diesen Anbieter gibt es in der Umgebung keinen Schlüssel.',
 };
