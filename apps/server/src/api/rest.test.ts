@@ -683,11 +683,14 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'api-keys/usage',
     'api-keys/usage.csv',
     'limits',
+    'tiers',
     'tokens',
     'agents',
     'conversations',
     'notices',
     'admin',
+    'admin/usage',
+    'admin/usage.csv',
   ]);
   expect(page.body).toContain('<link rel="icon" href="/favicon.svg">');
   expect(page.body).toMatch(/an access token that you made in Settings .*also called a gateway token/);
