@@ -35,8 +35,8 @@ export type PeopleMeasure = 'requests' | 'totalTokens' | 'costNanoUsd';
 
 /** Some people of one UTC day: by number, or by id who has none yet. */
 export interface SomePeople {
-  numbers: ArrayLike<number>;
-  values: ArrayLike<number>;
+  numbers: Uint32Array;
+  values: Float64Array | Uint32Array;
   unnumbered: { userId: string; value: number }[];
 }
 
@@ -46,6 +46,8 @@ const mayGrowMs = dayMs + 3_600_000;
 const renewedAfterMs = 10 * 60_000;
 const daysAtOnce = 4;
 const peopleAtOnce = 2_000;
+/** Of the numbers that are remembered: some 20 MB. */
+const mostKnown = 200_000;
 const turnAfterMs = 5;
 
 export type Blocks = ReturnType<typeof createBlocks>;
@@ -67,15 +69,15 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
       .where(and(gte(usageTotal.bucket, hole('from')), lt(usageTotal.bucket, hole('to')))),
   );
   const findPeople = perMeasure((measure) =>
-    prepared<{ source: string; from: number; to: number }>(
+    prepared<{ source: string | null; from: number; to: number }>(
       db.orm
-        .select(pick(usagePeopleBlock, 'day', 'people', measure))
+        .select(pick(usagePeopleBlock, 'day', 'source', 'people', measure))
         .from(usagePeopleBlock)
         .where(
           and(
             gte(usagePeopleBlock.day, hole('from')),
             lt(usagePeopleBlock.day, hole('to')),
-            eq(usagePeopleBlock.source, hole('source')),
+            sql`${usagePeopleBlock.source} = coalesce(cast(${sql.placeholder('source')} as text), ${usagePeopleBlock.source})`,
             isNotNull(usagePeopleBlock.builtAt),
           ),
         ),
@@ -90,6 +92,24 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
       .orderBy(asc(usageUserDay.userId))
       .limit(peopleAtOnce),
   );
+  const findValues = perMeasure((measure) =>
+    prepared<{ day: number; after: string; source: string | null }>(
+      db.orm
+        .select(pick(usageUserDay, 'userId', measure))
+        .from(usageUserDay)
+        .where(
+          and(
+            eq(usageUserDay.day, hole('day')),
+            gt(usageUserDay.userId, hole('after')),
+            sql`${usageUserDay.source} = coalesce(cast(${sql.placeholder('source')} as text), ${usageUserDay.source})`,
+          ),
+        )
+        .orderBy(asc(usageUserDay.userId))
+        .limit(peopleAtOnce),
+    ),
+  );
+  /** Numbers never change, and most who come today came before. */
+  let knownNumbers = new Map<string, number>();
 
   /** Every UTC day from one to another, the second exclusive, in order. */
   async function* days(fromDay: number, toDay: number): AsyncGenerator<DaySums> {
@@ -113,37 +133,67 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
     return daySumsOf(day, rows);
   }
 
-  /** What everybody used on the UTC days from one to another, the second exclusive, in no order; nobody twice a day and source. */
-  async function* people(fromDay: number, toDay: number, source: KeySource, measure: PeopleMeasure): AsyncGenerator<SomePeople> {
+  /**
+   * What everybody used on the UTC days from one to another, the second exclusive, in no order, whoever it was on each of them.
+   * @param source  null: on whichever key
+   */
+  async function* people(fromDay: number, toDay: number, source: KeySource | null, measure: PeopleMeasure): AsyncGenerator<SomePeople> {
     const rest = turns();
+    const wanted = source ? [source] : keySources;
     for (let from = fromDay; from < toDay; from += daysAtOnce * dayMs) {
       const to = Math.min(toDay, from + daysAtOnce * dayMs);
-      const seen = new Set<number>();
-      for (const [day, numbers, values] of await db.read(findPeople[measure]({ source, from, to }))) {
-        seen.add(Number(day));
-        const column = measure === 'requests' ? uint32(values) : float64(values);
-        yield { numbers: uint32(numbers), values: column, unnumbered: [] };
-        await rest();
+      const seen = new Set<string>();
+      for (const [day, of, numbers, values] of await db.read(findPeople[measure]({ source, from, to }))) {
+        seen.add(`${Number(day)} ${of}`);
+        yield { numbers: uint32(numbers), values: measure === 'requests' ? uint32(values) : float64(values), unnumbered: [] };
       }
-      for (let day = from; day < to; day += dayMs) if (!seen.has(day)) yield* peopleOfRows(day, source, measure);
+      await rest();
+      for (let day = from; day < to; day += dayMs) {
+        const missing = wanted.filter((one) => !seen.has(`${day} ${one}`));
+        const [first = null] = missing;
+        if (missing.length > 0) yield* peopleOfRows(day, missing.length === 1 ? first : null, measure);
+      }
     }
   }
 
-  async function* peopleOfRows(day: number, source: KeySource, measure: PeopleMeasure): AsyncGenerator<SomePeople> {
-    const at = 2 + peopleMeasures.indexOf(measure);
+  async function* peopleOfRows(day: number, source: KeySource | null, measure: PeopleMeasure): AsyncGenerator<SomePeople> {
     const rest = turns();
-    for await (const rows of pagesOf(day, source)) {
-      const some = { numbers: [] as number[], values: [] as number[], unnumbered: [] as SomePeople['unnumbered'] };
-      for (const row of rows) {
-        const value = Number(row[at]);
-        if (row[0] === null) some.unnumbered.push({ userId: String(row[1]), value });
-        else {
-          some.numbers.push(Number(row[0]));
-          some.values.push(value);
-        }
-      }
-      yield some;
+    for (let after = ''; ; ) {
+      const page = await db.read(findValues[measure]({ day, source, after }));
+      const isLast = page.length < peopleAtOnce;
+      const lastUser = page.at(-1)?.[0];
+      // Whoever is last may have another row, for the other key: they come with the next page.
+      const rows = isLast ? page : page.filter(([userId]) => userId !== lastUser);
+      if (rows.length > 0) yield await numbered(rows);
+      if (isLast) return;
+      after = String(rows.at(-1)?.[0]);
       await rest();
+    }
+  }
+
+  /** @param rows  user ids and values */
+  async function numbered(rows: readonly unknown[][]): Promise<SomePeople> {
+    const strangers = rows.flatMap(([userId]) => (knownNumbers.has(userId as string) ? [] : [userId as string]));
+    if (strangers.length > 0) await meet(strangers);
+    const [numbers, values] = [new Uint32Array(rows.length), new Float64Array(rows.length)];
+    const unnumbered: SomePeople['unnumbered'] = [];
+    let count = 0;
+    for (const [userId, value] of rows) {
+      const number = knownNumbers.get(userId as string);
+      if (number === undefined) unnumbered.push({ userId: userId as string, value: Number(value) });
+      else {
+        numbers[count] = number;
+        values[count++] = Number(value);
+      }
+    }
+    return { numbers: numbers.subarray(0, count), values: values.subarray(0, count), unnumbered };
+  }
+
+  async function meet(userIds: readonly string[]): Promise<void> {
+    if (knownNumbers.size > mostKnown) knownNumbers = new Map();
+    for (const part of chunks([...new Set(userIds)])) {
+      const found = await db.orm.select().from(usagePerson).where(inArray(usagePerson.userId, part));
+      for (const { number, userId } of found) knownNumbers.set(userId, number);
     }
   }
 
@@ -196,23 +246,21 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
     const insert = db.orm.insert(usagePeopleBlock).values({ day, source, ...fields });
     const target = [usagePeopleBlock.day, usagePeopleBlock.source];
     await db.commit([statement(insert.onConflictDoUpdate({ target, set: fields }))]);
-    const [numbers, requests, tokens, costs] = [[], [], [], []] as [number[], number[], number[], number[]];
+    const all: [number: number, requests: number, tokens: number, cost: number][] = [];
     for await (const rows of pagesOf(day, source)) {
-      const given = await numbersOf(rows.filter((row) => row[0] === null).map((row) => String(row[1])));
-      for (const row of rows) {
-        numbers.push(Number(row[0] ?? given.get(String(row[1]))));
-        requests.push(Number(row[2]));
-        tokens.push(Number(row[3]));
-        costs.push(Number(row[4]));
-      }
+      const given = await numbersOf(strangersIn(rows));
+      for (const [number, userId, ...values] of rows)
+        all.push([Number(number ?? given.get(String(userId))), Number(values[0]), Number(values[1]), Number(values[2])]);
       await turn();
     }
+    // In the order in which a ranking has them in memory.
+    all.sort(([a], [b]) => a - b);
     const built = {
       builtAt: startedAt,
-      people: bytesOf(Uint32Array.from(numbers)),
-      requests: bytesOf(Uint32Array.from(requests)),
-      totalTokens: bytesOf(Float64Array.from(tokens)),
-      costNanoUsd: bytesOf(Float64Array.from(costs)),
+      people: bytesOf(Uint32Array.from(all, ([number]) => number)),
+      requests: bytesOf(Uint32Array.from(all, ([, requests]) => requests)),
+      totalTokens: bytesOf(Float64Array.from(all, ([, , tokens]) => tokens)),
+      costNanoUsd: bytesOf(Float64Array.from(all, ([, , , cost]) => cost)),
     };
     const mine = and(eq(usagePeopleBlock.day, day), eq(usagePeopleBlock.source, source), eq(usagePeopleBlock.builder, builder));
     await ifStillMine(db.commit([must(db.orm.update(usagePeopleBlock).set(built).where(mine))]));
@@ -260,6 +308,8 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
         for (const source of keySources) await buildPeople(day, source);
         built += 1;
       }
+      // Whoever came for the first time today: so a ranking need not look for them one by one.
+      for (const source of keySources) for await (const rows of pagesOf(today, source)) await numbersOf(strangersIn(rows));
       return built;
     },
 
@@ -281,6 +331,9 @@ export function dropBlocks(db: Db, days: Iterable<number>): Statement[] {
 }
 
 export const dayOf = (ms: number): number => Math.floor(ms / dayMs) * dayMs;
+
+/** @param rows  number and user id first */
+const strangersIn = (rows: readonly unknown[][]): string[] => rows.filter((row) => row[0] === null).map((row) => String(row[1]));
 
 const peopleMeasures = ['requests', 'totalTokens', 'costNanoUsd'] as const satisfies readonly PeopleMeasure[];
 const perMeasure = <T>(make: (measure: PeopleMeasure) => T) =>

@@ -1,9 +1,8 @@
 /** Who has used the most: everybody of some UTC days, ranked. Exact for any days, whoever has used how little. */
 import type { KeySource, PeopleQuery, PeopleUsage } from '@synthstack/core';
-import { keySources } from '@synthstack/core';
 import { type Db, prepared } from '@synthstack/core/db';
 import { inArray, sql } from 'drizzle-orm';
-import { type Blocks, dayMs, dayOf, type PeopleMeasure } from './meter-blocks.ts';
+import { type Blocks, dayMs, dayOf, type PeopleMeasure, type SomePeople } from './meter-blocks.ts';
 import { noSums, type Sums, shown } from './meter-report.ts';
 import { sumNames } from './meter-statements.ts';
 import type { Clock } from './ports/clock.ts';
@@ -64,8 +63,7 @@ export function createPeopleUsage({ db, clock, blocks }: { db: Db; clock: Clock;
       async function rank(triesLeft = 3): Promise<ReturnType<ReturnType<typeof createTally>['best']>> {
         const most = await blocks.mostNumber();
         const tally = createTally(most);
-        for (const source of keySource ? [keySource] : keySources)
-          for await (const some of blocks.people(fromDay, toDay, source, measures[sort])) tally.add(some);
+        for await (const some of blocks.people(fromDay, toDay, keySource ?? null, measures[sort])) tally.add(some);
         return triesLeft > 0 && (await blocks.mostNumber()) !== most ? rank(triesLeft - 1) : tally.best(offset + limit);
       }
     },
@@ -77,24 +75,18 @@ const dateOf = (day: number): string => new Date(day).toISOString().slice(0, 10)
 /** Adds up what everybody used, by number; by id who has no number yet. */
 function createTally(mostNumber: number) {
   const totals = new Float64Array(mostNumber + 1);
-  const seen = new Uint8Array(mostNumber + 1);
+  /** Who is there, but used nothing of what is ranked by. */
+  const nothing = new Uint8Array(mostNumber + 1);
   const unnumbered = new Map<string, number>();
   return {
-    add({
-      numbers,
-      values,
-      unnumbered: more,
-    }: {
-      numbers: ArrayLike<number>;
-      values: ArrayLike<number>;
-      unnumbered: { userId: string; value: number }[];
-    }) {
+    add({ numbers, values, unnumbered: more }: SomePeople): void {
       for (let i = 0; i < numbers.length; i += 1) {
         const number = numbers[i] as number;
+        const value = values[i] as number;
         // Numbered since the arrays were made.
         if (number > mostNumber) continue;
-        totals[number] = (totals[number] as number) + (values[i] as number);
-        seen[number] = 1;
+        if (value === 0) nothing[number] = 1;
+        else totals[number] = (totals[number] as number) + value;
       }
       for (const { userId, value } of more) unnumbered.set(userId, (unnumbered.get(userId) ?? 0) + value);
     },
@@ -103,10 +95,15 @@ function createTally(mostNumber: number) {
     best(count: number): { best: (number | string)[]; total: number } {
       const heap = createHeap(count);
       let total = unnumbered.size;
+      /** What is not above it is among the best no more: a million times this is all that is looked at. */
+      let floor = heap.floor();
       for (let number = 1; number <= mostNumber; number += 1) {
-        if (seen[number] === 0) continue;
+        const value = totals[number] as number;
+        if (value === 0 && nothing[number] === 0) continue;
         total += 1;
-        heap.offer(totals[number] as number, number);
+        if (value <= floor) continue;
+        heap.offer(value, number);
+        floor = heap.floor();
       }
       const late = [...unnumbered].sort(([a], [b]) => (a < b ? -1 : 1));
       for (const [i, [, value]] of late.entries()) heap.offer(value, mostNumber + 1 + i);
@@ -153,6 +150,8 @@ function createHeap(size: number) {
         sink();
       }
     },
+    /** The least that is kept, once as many are as can be. */
+    floor: (): number => (length < size ? Number.NEGATIVE_INFINITY : size === 0 ? Number.POSITIVE_INFINITY : (values[0] as number)),
     sorted(): number[] {
       const order = Array.from({ length }, (_, i) => i).sort((a, b) => (isLess(a, b) ? 1 : -1));
       return order.map((at) => numbers[at] as number);

@@ -14,7 +14,7 @@ import { createRepricing } from './meter-repricing.ts';
 const dayMs = 86_400_000;
 const quarterMs = 15 * 60_000;
 const startMs = Date.UTC(2026, 9, 20);
-const zones = ['UTC', 'Europe/Berlin', 'Asia/Kathmandu', 'America/St_Johns'];
+const zones = ['Europe/Berlin', 'Asia/Kathmandu', 'America/St_Johns'];
 
 /** The same numbers each time. */
 function createRandom(seed: number) {
@@ -32,7 +32,7 @@ async function stage(db: TestDb, prices: { price: Parameters<typeof createPlatfo
   const { meter, at } = meterOn(db);
   const random = createRandom(11);
   const written: Promise<unknown>[] = [];
-  const times = Array.from({ length: 500 }, () => startMs + random(12 * dayMs + 6 * 3_600_000)).sort((a, b) => a - b);
+  const times = Array.from({ length: 300 }, () => startMs + random(12 * dayMs + 6 * 3_600_000)).sort((a, b) => a - b);
   for (const startedAt of times) {
     at(startedAt);
     const person = random(20);

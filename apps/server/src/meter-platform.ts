@@ -3,7 +3,7 @@ import type { AdminUsageQuery, AdminUsageReport, KeySource, ModelPrice, Provider
 import { toUsd } from '@synthstack/core';
 import { type Blocks, type DaySums, dayMs, dayOf, type Kind, quartersADay, width } from './meter-blocks.ts';
 import { rangeOf } from './meter-range.ts';
-import { addTo, type Group, noSums, ranked, reportOf, type Span, type Sums, shown, spansOf } from './meter-report.ts';
+import { type Group, noSums, ranked, reportOf, type Span, type Sums, shown, spansOf } from './meter-report.ts';
 import { csvLine } from './meter-requests.ts';
 import { sumNames } from './meter-statements.ts';
 import type { Clock } from './ports/clock.ts';
@@ -124,17 +124,24 @@ function isWanted([provider, model, source, tier]: Kind, filters: Filters): bool
 
 function groupsIn([provider, model, source, tier]: Kind, sums: Float64Array, periods: number): Group[] {
   const names = { provider: provider as ProviderId, model, source: source as KeySource, tier: tier as TierName };
-  return Array.from({ length: periods }, (_, period) => period)
-    .filter((period) => sums.subarray(period * width, (period + 1) * width).some((value) => value !== 0))
-    .map((period) => ({ period, ...names, ...sumsIn(sums, period * width) }));
+  const groups: Group[] = [];
+  for (let period = 0; period < periods; period += 1) {
+    const first = period * width;
+    if (isNothing(sums, first)) continue;
+    groups.push(Object.assign(sumsIn(sums, first), { period, ...names }));
+  }
+  return groups;
+}
+
+function isNothing(sums: Float64Array, first: number): boolean {
+  for (let j = first; j < first + width; j += 1) if (sums[j] !== 0) return false;
+  return true;
 }
 
 function sumsIn(values: Float64Array, first: number): Sums {
-  const read = noSums();
-  sumNames.forEach((name, i) => {
-    read[name] = values[first + i] ?? 0;
-  });
-  return addTo(noSums(), read);
+  const sums = noSums();
+  for (let j = 0; j < width; j += 1) sums[sumNames[j] as keyof Sums] = values[first + j] as number;
+  return sums;
 }
 
 const csvSums: readonly [name: string, value: (sums: Sums) => number | null][] = [
