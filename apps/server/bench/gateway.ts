@@ -47,8 +47,9 @@ async function rows(): Promise<{ all: number; done: number }> {
 }
 
 /** A person's cookie, as their browser would have it after signing in. */
-async function signIn(userId: string): Promise<string> {
+async function signIn(userId: string, admin = false): Promise<string> {
   const { user, account } = app.db.tables;
+  if (admin) await app.db.orm.update(user).set({ role: 'admin' }).where(eq(user.id, userId));
   const password = random();
   await app.db.orm
     .update(account)
@@ -67,17 +68,11 @@ async function signIn(userId: string): Promise<string> {
     .join('; ');
 }
 
-/** They see the pages of Administration. */
-async function makeAdmin(userId: string): Promise<void> {
-  const { user } = app.db.tables;
-  await app.db.orm.update(user).set({ role: 'admin' }).where(eq(user.id, userId));
-}
-
-type Question = 'rows' | { profileMs: number } | { signIn: string } | { makeAdmin: string };
+type Question = 'rows' | 'blocks' | { profileMs: number } | { signIn: string; admin?: true };
 
 function answer(question: Question): Promise<unknown> {
   if (question === 'rows') return rows();
-  if ('makeAdmin' in question) return makeAdmin(question.makeAdmin);
-  return 'signIn' in question ? signIn(question.signIn) : profile(question.profileMs);
+  if (question === 'blocks') return app.blocks.run();
+  return 'signIn' in question ? signIn(question.signIn, question.admin) : profile(question.profileMs);
 }
 serveParent({ port, token }, { answer: (question) => answer(question as Question) });

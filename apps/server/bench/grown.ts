@@ -26,9 +26,9 @@ interface Growing extends SeedSize {
 }
 
 /** Seeds a database, and starts a gateway on it. */
-export async function grow(stage: Stage, { name, users, rows, busyEvery = 0, commitDelayMs = 0 }: Growing): Promise<Grown> {
+export async function grow(stage: Stage, { name, users, rows, busyEvery = 0, mixed = false, commitDelayMs = 0 }: Growing): Promise<Grown> {
   const place = { folder: stage.folder(), secrets: newSecrets() };
-  const { tookMs, bytes } = await seeded({ ...place, users, rows, busyEvery });
+  const { tookMs, bytes } = await seeded({ ...place, users, rows, busyEvery, mixed });
   if (tookMs > 5_000) say(`  ${name}: ${mb(bytes)}, seeded in ${seconds(tookMs)}`);
   const args: GatewayArgs = { ...place, upstreamPort: stage.upstream.ready.port, seeded: true, commitDelayMs };
   const gateway = await startChild<{ port: number }>('gateway.ts', stage.cores.server, args);

@@ -70,7 +70,17 @@ export async function measurePages(stage: Stage): Promise<void> {
 
 async function measurePerson(stage: Stage, one: Grown, person: number, name: string): Promise<void> {
   const cookie = await one.process.call<string>({ signIn: idOf('user', person) });
-  const asked = questions();
+  await measureQuestions(stage, one, { cookie, name, asked: questions() });
+}
+
+interface Asking {
+  cookie: string;
+  /** The head of the table. */
+  name: string;
+  asked: readonly Question[];
+}
+
+export async function measureQuestions(stage: Stage, one: Grown, { cookie, name, asked }: Asking): Promise<void> {
   const times: Times[] = [];
   for (const question of asked) times.push(await measure(one, question, cookie, stage.plan.pageTimes));
   const cells = ({ firstMs, p50Ms, p99Ms, cpuMs, othersMs }: Times) => [firstMs, p50Ms, p99Ms, cpuMs, othersMs].map(ms);

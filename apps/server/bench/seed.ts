@@ -6,6 +6,7 @@
 import { hash } from 'node:crypto';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
+import { type TierName, tierNames } from '@synthstack/core';
 import { bumpGeneration, type Db, prepared, statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { getTableColumns, sql } from 'drizzle-orm';
@@ -22,6 +23,8 @@ export interface SeedSize {
   rows: number;
   /** Every so many-th request is person 0's, with models and key sources of many kinds; none: person 0 is like the others. */
   busyEvery?: number;
+  /** People are of all tiers, and use all kinds: one each time that they come. */
+  mixed?: boolean;
 }
 
 const hourMs = 3_600_000;
@@ -34,7 +37,7 @@ const perTransaction = 10_000;
 type Insert = (values: Record<string, unknown>) => void;
 type Tables = Db['tables'];
 
-export async function seed(config: Config, { users, rows, busyEvery = 0 }: SeedSize): Promise<void> {
+export async function seed(config: Config, { users, rows, busyEvery = 0, mixed = false }: SeedSize): Promise<void> {
   const modules = await createModules(config, { log: createLog({ level: 'silent', format: 'json' }) });
   const { db, keyring } = modules;
   const { tables } = db;
@@ -50,8 +53,8 @@ export async function seed(config: Config, { users, rows, busyEvery = 0 }: SeedS
     const insert = file.prepare(make({}).sql);
     return (values) => void insert.run(...(make(values).params as SQLInputValue[]));
   };
-  await writePeople({ file, into, tables, keyring, users });
-  await withoutIndex(file, 'request_user', () => writeRequests({ file, into, tables, users, rows, busyEvery }));
+  await writePeople({ file, into, tables, keyring, users, mixed });
+  await withoutIndex(file, 'request_user', () => writeRequests({ file, into, tables, users, rows, busyEvery, mixed }));
   const { sql: text, params } = statement(bumpGeneration(db.orm, tables));
   file.prepare(text).run(...(params as SQLInputValue[]));
   file.close();
@@ -62,9 +65,12 @@ interface Writing {
   into(table: SQLiteTable): Insert;
   tables: Tables;
   users: number;
+  mixed: boolean;
 }
 
-async function writePeople({ file, into, tables: t, keyring, users }: Writing & { keyring: Keyring }): Promise<void> {
+const tierOf = (person: number, mixed: boolean): TierName => (mixed ? (tierNames[person % tierNames.length] ?? 'premium') : 'premium');
+
+async function writePeople({ file, into, tables: t, keyring, users, mixed }: Writing & { keyring: Keyring }): Promise<void> {
   const [user, account, plan, token, key] = [into(t.user), into(t.account), into(t.plan), into(t.gatewayToken), into(t.providerKey)];
   const now = new Date(Date.now() - 2 * spanDays * dayMs);
   const times = { createdAt: now, updatedAt: now };
@@ -72,7 +78,7 @@ async function writePeople({ file, into, tables: t, keyring, users }: Writing & 
     const [userId, tokenId, keyId, secret] = [idOf('user', person), idOf('token', person), idOf('key', person), tokenOf(person)];
     user({ id: userId, name: `Person ${person}`, email: `${person}@bench.example`, emailVerified: false, role: 'user', ...times });
     account({ id: idOf('account', person), accountId: userId, providerId: 'credential', userId, ...times });
-    plan({ userId, tier: 'premium', state: 'active', renews: false, source: 'cli', updatedAt: now });
+    plan({ userId, tier: tierOf(person, mixed), state: 'active', renews: false, source: 'cli', updatedAt: now });
     token({
       id: tokenId,
       userId,
@@ -110,9 +116,9 @@ export const rareModel = 'gpt-4-turbo';
 /** @param n  counts the busy person's requests */
 const kindOf = (n: number): number => (n % rareEvery === rareEvery / 2 ? kinds.length - 1 : n % (kinds.length - 1));
 
-async function writeRequests({ file, into, tables: t, users, rows, busyEvery }: Writing & Required<SeedSize>): Promise<void> {
+async function writeRequests({ file, into, tables: t, users, rows, busyEvery, mixed }: Writing & Required<SeedSize>): Promise<void> {
   const request = into(t.request);
-  const sums = sumsInto({ file, into, tables: t, users });
+  const sums = sumsInto({ file, into, tables: t, users, mixed });
   const endMs = Date.now() - hourMs;
   const startMs = Math.max(endMs - spanDays * dayMs, startOf(0) + dayMs);
   const people = Math.max(1, Math.ceil((rows * bucketMs) / (endMs - startMs) / together));
@@ -121,7 +127,7 @@ async function writeRequests({ file, into, tables: t, users, rows, busyEvery }: 
     return {
       bootId: idOf('boot', 0),
       userId: idOf('user', person),
-      tier: 'premium',
+      tier: tierOf(person, mixed),
       tokenId: idOf('token', person),
       keyId,
       firstKeyId: keyId,
@@ -132,7 +138,8 @@ async function writeRequests({ file, into, tables: t, users, rows, busyEvery }: 
     // Neighbours are strangers, and the next quarter of an hour belongs to others: 7,919 and 104,729 are prime.
     const anybody = (Math.floor(startedAt / bucketMs) * 7_919 + (n % people) * 104_729) % users;
     const isBusy = busyEvery > 0 && n % busyEvery === 0;
-    const [person, kind] = isBusy ? [0, kindOf(n / busyEvery)] : [anybody, 0];
+    const visit = mixed ? (anybody + Math.floor(startedAt / bucketMs)) % (kinds.length - 1) : 0;
+    const [person, kind] = isBusy ? [0, kindOf(n / busyEvery)] : [anybody, visit];
     const what = { ...kinds[kind], route: '/v1/chat/completions', streamed: false, state: 'done', status: 200, estimated: false };
     const counts = { ...tokens, cacheWrite1hTokens: 0, audioInputTokens: 0, audioOutputTokens: 0, costNanoUsd };
     request({
@@ -151,7 +158,7 @@ async function writeRequests({ file, into, tables: t, users, rows, busyEvery }: 
 }
 
 /** The sums of requests that come in the order of time: each row of them is written once, when its time is over. */
-function sumsInto({ file, into, tables: t }: Writing) {
+function sumsInto({ file, into, tables: t, mixed }: Writing) {
   const [usageUser, usageTotal, usageUserDay, keyTotals] = [into(t.usageUser), into(t.usageTotal), into(t.usageUserDay), into(t.keyTotals)];
   const [inBucket, inDay, inAll] = [new Map<number, number>(), new Map<number, number>(), new Map<number, number>()];
   let [bucket, day, lastMs] = [0, 0, 0];
@@ -166,14 +173,18 @@ function sumsInto({ file, into, tables: t }: Writing) {
   const at = (place: number) => ({ person: Math.floor(place / kinds.length), ...(kinds[place % kinds.length] ?? chat) });
 
   function endBucket(): void {
-    const all = new Map<number, number>();
+    /** By tier and kind. */
+    const all = new Map<string, number>();
     for (const [place, requests] of inBucket) {
       const { person, ...kind } = at(place);
       const keyId = kind.source === 'user' ? idOf('key', person) : '';
       usageUser({ userId: idOf('user', person), bucket, ...kind, keyId, ...sumOf(requests) });
-      addTo(all, place % kinds.length, requests);
+      addTo(all, `${tierOf(person, mixed)} ${place % kinds.length}`, requests);
     }
-    for (const [kind, requests] of all) usageTotal({ bucket, ...kinds[kind], tier: 'premium', ...sumOf(requests) });
+    for (const [key, requests] of all) {
+      const [tier, kind] = key.split(' ');
+      usageTotal({ bucket, ...kinds[Number(kind)], tier, ...sumOf(requests) });
+    }
     inBucket.clear();
   }
 

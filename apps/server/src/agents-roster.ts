@@ -149,7 +149,7 @@ export function admitTo(agent: Agent, tier: TierName): void {
   if (mayAsk(agent, tier)) return;
   throw new AppError(
     'plan_required',
-    `${agent.name} is part of the Premium and Lifetime plans. ${agent.description} With them you have all AI Cofounders, and can bring your own keys.`,
+    `${agent.name} is part of the Premium and Lifetime plans. ${agent.description} With them you have all AI Cofounders.`,
   );
 }
 

@@ -29,7 +29,10 @@ import { createOidc } from './identity-oidc.ts';
 import { createLimits } from './limits.ts';
 import { createMail } from './mail.ts';
 import { createMeter } from './meter.ts';
+import { createBlocks } from './meter-blocks.ts';
 import { createLive } from './meter-live.ts';
+import { createPeopleUsage } from './meter-people.ts';
+import { createPlatformUsage } from './meter-platform.ts';
 import { createRepricing } from './meter-repricing.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
@@ -48,6 +51,8 @@ import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
 import { createRotation } from './rotation.ts';
 import { createSessionWatch } from './session-watch.ts';
+import { createSettings } from './settings.ts';
+import { createTierTable } from './settings-tiers.ts';
 import { createTokens } from './tokens.ts';
 import { createVault, type StoredKey, type UsableKey } from './vault.ts';
 
@@ -72,7 +77,9 @@ export type Modules = Pick<
   | 'audit'
   | 'meter'
   | 'live'
+  | 'platformUsage'
   | 'limits'
+  | 'tiers'
   | 'plans'
   | 'tokens'
   | 'accounts'
@@ -99,6 +106,7 @@ const recheckEveryMs = 10_000;
 const holdMs = 20;
 const mailEveryMs = 5_000;
 const tidyEveryMs = 3_600_000;
+const blocksEveryMs = 10 * 60_000;
 
 /** All modules over one open database, with nothing that runs on its own yet: enough for a command. @throws AppError */
 export async function createModules(config: Config, given: Partial<Ports> = {}) {
@@ -134,7 +142,15 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       warn: log.warn,
       platformSecrets: config.platformKeys,
     });
-    const plans = createPlans({ db, clock, audit: audit.entry });
+    const settings = createSettings({ db, clock, audit: audit.entry, warn: log.warn });
+    const tiers = createTierTable({
+      settings,
+      models: config.platformModels,
+      maxOutput: config.platformMaxOutput,
+      releasedMaxOutput: config.releasedMaxOutput,
+      namesOf: (userIds) => accounts.namesOf(userIds),
+    });
+    const plans = createPlans({ db, clock, audit: audit.entry, tiers });
     const tokens = createTokens({ db, clock, audit: audit.entry });
     const { warn } = log;
     const mail = createMail({
@@ -171,7 +187,21 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const rotation = createRotation({ db, keyring, log, audit: audit.entry, countSeal: vault.countSeal, livingBoots: living });
     return {
       ...{ config, clock, log, db, keyring, backup, outbound, sender, mailer },
-      ...{ audit, auditLog: createAuditLog({ db }), notices, mail, vault, plans, tokens, auth, conversations, prices, rotation },
+      ...{
+        audit,
+        auditLog: createAuditLog({ db }),
+        notices,
+        mail,
+        vault,
+        settings,
+        tiers,
+        plans,
+        tokens,
+        auth,
+        conversations,
+        prices,
+        rotation,
+      },
       ...{ accounts, accountAdmin, accountSearch, announcements },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
@@ -212,19 +242,22 @@ async function createElsewhere(config: Config, { db, clock, log, outbound, auth,
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer, prices } = modules;
+  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, tiers, conversations, notices, mail, mailer, prices } = modules;
   await prices.fresh();
+  await tiers.fresh();
   const boot = await startBoot({ db, clock, sealsWith: modules.keyring.sealingKeyId });
   const { price } = prices;
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
   const live = createLive({ db, clock, watchSession });
   const noticesLive = createNoticesLive({ db, clock, watchSession });
   const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
+  const blocks = createBlocks({ db, clock });
+  const platformUsage = { ...createPlatformUsage({ clock, blocks, price }), ...createPeopleUsage({ db, clock, blocks }) };
   const repricing = createRepricing({ db, price, nowMs: clock.now, log });
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
-  const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
+  const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused, tierOf: tiers.of });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
 
   const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
@@ -238,9 +271,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   };
   const platformKey = (provider: ProviderId) => platformKeys.get(provider, () => vault.platformKey(provider));
   const rules = (tier: TierName) => ({
-    models: config.platformModels[tier],
+    models: tiers.of(tier).models,
     price,
-    maxOutput: config.platformMaxOutput[tier],
+    maxOutput: tiers.of(tier).maxOutput,
     betas: config.platformBetas,
   });
   const relay = createRelay({
@@ -344,6 +377,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     }),
   );
 
+  const blocking = repeatedly(clock, blocksEveryMs, () =>
+    tried('Sums of past days could not be put together; this is tried again in minutes', async () => {
+      await blocks.run();
+    }),
+  );
+
   async function tried(sentence: string, act: () => Promise<void>): Promise<void> {
     try {
       await act();
@@ -365,6 +404,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     boot,
     meter,
     live,
+    blocks,
+    platformUsage,
     noticesLive,
     post,
     tidying,
@@ -396,10 +437,12 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       checking.stop();
       post.stop();
       tidying.stop();
+      blocks.stop();
+      blocking.stop();
       backups?.stop();
       await Promise.all([repricing.stop(), feed?.stop(), agents.idle(), modules.rotation.stop()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle(), backups?.idle()]);
+      await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle(), blocking.idle(), backups?.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();

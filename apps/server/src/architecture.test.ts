@@ -38,6 +38,7 @@ const ranks: readonly (readonly string[])[] = [
     'prices',
     'rotation',
     'backup',
+    'settings',
   ],
   ['relay', 'callers'],
   ['agents'],

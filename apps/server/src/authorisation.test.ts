@@ -84,6 +84,7 @@ interface Line {
   id?:
     | 'key'
     | 'former key'
+    | 'platform key'
     | 'token'
     | 'session'
     | 'conversation'
@@ -182,6 +183,21 @@ const table: Readonly<Record<string, Line>> = {
   'DELETE /api/v1/admin/prices/{provider}/{model}': { who: 'admin', ok: 204 },
   'GET /api/v1/admin/rotation': { who: 'admin', ok: 200 },
   'POST /api/v1/admin/rotation': { who: 'admin', ok: 200 },
+  'GET /api/v1/tiers': { who: 'user', ok: 200 },
+  'GET /api/v1/admin/limits': { who: 'admin', ok: 200 },
+  'PATCH /api/v1/admin/limits/{tier}': { who: 'admin', ok: 200, json: { version: 0 } },
+  'GET /api/v1/admin/models': { who: 'admin', ok: 200 },
+  'PATCH /api/v1/admin/models/{tier}': { who: 'admin', ok: 200, json: { version: 0 } },
+  'GET /api/v1/admin/usage': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/usage/users': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/usage.csv': { who: 'admin', ok: 200 },
+  'GET /api/v1/admin/platform-keys': { who: 'admin', ok: 200 },
+  'POST /api/v1/admin/platform-keys': { who: 'admin', ok: 201, json: typed, checks: true },
+  'POST /api/v1/admin/platform-keys/check': { who: 'admin', ok: 200, json: typed, checks: true },
+  'PATCH /api/v1/admin/platform-keys/{id}': { who: 'admin', ok: 200, json: { isActive: true }, id: 'platform key' },
+  'POST /api/v1/admin/platform-keys/{id}/test': { who: 'admin', ok: 200, id: 'platform key', checks: true },
+  'POST /api/v1/admin/platform-keys/environment/{provider}/test': { who: 'admin', ok: 200, checks: true },
+  'DELETE /api/v1/admin/platform-keys/{id}': { who: 'admin', ok: 204, id: 'platform key' },
 
   'trpc accounts.instance': { who: 'anyone', ok: 200 },
   'trpc accounts.who': { who: 'anyone', ok: 200 },
@@ -219,6 +235,7 @@ const table: Readonly<Record<string, Line>> = {
   'trpc usage.requests': { who: 'user', ok: 200, json: { from: '2026-01-01T00:00:00Z', to: '2026-12-31T00:00:00Z' } },
   'trpc usage.live': { who: 'page', ok: 200 },
   'trpc usage.limits': { who: 'user', ok: 200 },
+  'trpc usage.tiers': { who: 'user', ok: 200 },
   'trpc tokens.list': { who: 'user', ok: 200 },
   'trpc tokens.create': { who: 'person', ok: 200, json: { name: 'new' } },
   'trpc tokens.revoke': { who: 'user', ok: 200, json: {}, id: 'token' },
@@ -267,6 +284,19 @@ const table: Readonly<Record<string, Line>> = {
   'trpc admin.agents.save': { who: 'admin', ok: 200, json: { slug: 'marketer', version: 0, ...agent } },
   'trpc admin.agents.reset': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
   'trpc admin.agents.versions': { who: 'admin', ok: 200, json: { slug: 'marketer' } },
+  'trpc admin.limits.list': { who: 'admin', ok: 200 },
+  'trpc admin.limits.save': { who: 'admin', ok: 200, json: { tier: 'premium', version: 0 } },
+  'trpc admin.models.list': { who: 'admin', ok: 200 },
+  'trpc admin.models.save': { who: 'admin', ok: 200, json: { tier: 'premium', version: 0 } },
+  'trpc admin.usage.report': { who: 'admin', ok: 200, json: { days: 1 } },
+  'trpc admin.usage.users': { who: 'admin', ok: 200, json: {} },
+  'trpc admin.platformKeys.list': { who: 'admin', ok: 200 },
+  'trpc admin.platformKeys.save': { who: 'admin', ok: 200, json: typed, checks: true },
+  'trpc admin.platformKeys.check': { who: 'admin', ok: 200, json: typed, checks: true },
+  'trpc admin.platformKeys.set': { who: 'admin', ok: 200, json: { isActive: true }, id: 'platform key' },
+  'trpc admin.platformKeys.test': { who: 'admin', ok: 200, json: {}, id: 'platform key', checks: true },
+  'trpc admin.platformKeys.testEnvironment': { who: 'admin', ok: 200, json: { provider: 'openai' }, checks: true },
+  'trpc admin.platformKeys.remove': { who: 'admin', ok: 200, json: {}, id: 'platform key' },
   'trpc admin.prices.list': { who: 'admin', ok: 200, json: {} },
   'trpc admin.prices.set': { who: 'admin', ok: 200, json: price },
   'trpc admin.prices.remove': { who: 'admin', ok: 200, json: { provider: price.provider, model: price.model } },
@@ -433,7 +463,9 @@ async function stage() {
             .replace('{slug}', 'general')
             .replace('{kind}', 'key_invalid')
             .replace('{id}', id ?? '')
-            .replace('{provider}/{model}', 'openai/gpt-next')) + (query && `?${query}`);
+            .replace('{provider}/{model}', 'openai/gpt-next')
+            .replace('{provider}', 'openai')
+            .replace('{tier}', 'premium')) + (query && `?${query}`);
     const headers = { origin: ownOrigin, ...(await credential(role)), ...more?.headers };
     const res = await app.fetch(null, path, { method, headers, ...(method !== 'GET' && json !== undefined && { json }) });
     if (type === 'subscription') return answerOf(res, app.app.live.streams() + app.app.noticesLive.streams() > 0);
@@ -452,7 +484,12 @@ async function stage() {
 
   /** An id of that person's own, made if it is not there (any more). */
   async function idOf(kind: NonNullable<Line['id']>, who: Person): Promise<string> {
-    if (kind === 'key') {
+    if (kind === 'platform key' && who === people.administrator) {
+      const caller = { userId: 'platform', byok: true, actor: randomUUID() };
+      const [stored] = await app.app.vault.list('platform');
+      return (stored ?? (await app.app.vault.save(caller, { provider: 'openai', apiKey: app.newSecret('openai') }))).id;
+    }
+    if (kind === 'key' || kind === 'platform key') {
       const [key] = await app.keysOf(who);
       return (
         key?.id ??

@@ -9,7 +9,7 @@ import type { Db } from '@synthstack/core/db';
 import type { Auth } from './auth.ts';
 import { createGenerationCache } from './generation.ts';
 import type { Identity } from './identity.ts';
-import { type EffectivePlan, effectivePlan, type PlanRow, type Plans } from './plans.ts';
+import type { EffectivePlan, PlanRow, Plans } from './plans.ts';
 import type { Clock } from './ports/clock.ts';
 import { recognise } from './providers/catalog.ts';
 import { type Tokens, tokenPrefix } from './tokens.ts';
@@ -35,7 +35,7 @@ export interface CallersParts {
   clock: Clock;
   tokens: Pick<Tokens, 'find' | 'touch'>;
   auth: Pick<Auth, 'verifyJwt' | 'liveSession' | 'sessionOf' | 'person'>;
-  plans: Pick<Plans, 'row'>;
+  plans: Pick<Plans, 'row' | 'fresh' | 'effective'>;
   /** The operator's own sign-in, where there is one. */
   identity?: Pick<Identity, 'isFor' | 'vouch'> | null;
 }
@@ -108,6 +108,11 @@ export function createCallers({ db, clock, tokens, auth, plans, identity = null 
     return { ...known, ...(await personOf(userId)), userId, sessionId, expiresAtMs: expiresAt.getTime() };
   }
 
+  function toCaller(known: Person & Omit<Caller, 'plan'>): Caller {
+    const { userId, isAdmin, planRow, via, tokenId, sessionId, scopes } = known;
+    return { userId, isAdmin, plan: plans.effective(planRow), via, tokenId, sessionId, scopes };
+  }
+
   return {
     /**
      * For the gateway and REST: `Authorization: Bearer` or `x-api-key`.
@@ -119,6 +124,8 @@ export function createCallers({ db, clock, tokens, auth, plans, identity = null 
       // Whoever has just moved to this server: their SDK still sends what it used to.
       if (recognise(credential)) throw providersKey();
       const key = hash('sha256', credential);
+      const changing = plans.fresh();
+      if (changing) await changing;
       const known = await cache.get(key, () => look(credential));
       if (known.expiresAtMs <= clock.now()) {
         cache.delete(key);
@@ -126,7 +133,7 @@ export function createCallers({ db, clock, tokens, auth, plans, identity = null 
       }
       if (known.tokenId !== null) tokens.touch(known.tokenId);
       else if (known.sessionId !== null && (await auth.liveSession(known.sessionId))?.userId !== known.userId) throw badCredential();
-      return toCaller(known, clock.now());
+      return toCaller(known);
     },
 
     /** For tRPC from the page: its cookie. @returns null: not signed in */
@@ -134,7 +141,8 @@ export function createCallers({ db, clock, tokens, auth, plans, identity = null 
       const session = await auth.sessionOf(headers);
       if (!session) return null;
       const person = await personOf(session.userId);
-      return toCaller({ ...person, ...session, via: 'cookie', tokenId: null, scopes: allScopes }, clock.now());
+      await plans.fresh();
+      return toCaller({ ...person, ...session, via: 'cookie', tokenId: null, scopes: allScopes });
     },
   };
 }
@@ -143,11 +151,6 @@ export function createCallers({ db, clock, tokens, auth, plans, identity = null 
 function enabled({ isAdmin, disabled }: { isAdmin: boolean; disabled: boolean }, planRow: PlanRow | undefined): Person {
   if (disabled) throw new AppError('unauthenticated', 'This account is disabled. Ask an administrator of this server.');
   return { isAdmin, planRow };
-}
-
-function toCaller(known: Person & Omit<Caller, 'plan'>, nowMs: number): Caller {
-  const { userId, isAdmin, planRow, via, tokenId, sessionId, scopes } = known;
-  return { userId, isAdmin, plan: effectivePlan(planRow, nowMs), via, tokenId, sessionId, scopes };
 }
 
 /** OpenAI's SDK sends the one header, Anthropic's the other, and some send the same in both. */

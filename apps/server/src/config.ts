@@ -16,6 +16,7 @@ import { baseUrlMistake, isLoopback } from './base-url.ts';
 import { mailFrom, smtpServer } from './config-mail.ts';
 
 const second = 1_000;
+const releasedMaxOutput = 16_384;
 /** Digits only: Number() would also take '', ' ', '0x10' and '1e3'. */
 const whole = (least: number, most: number, sentence: string) =>
   z
@@ -100,7 +101,7 @@ const Env = z.object({
   ...perTier(
     'PLATFORM_MAX_OUTPUT',
     whole(1, 10_000_000, 'Tokens, a whole number from 1 to 10000000.')
-      .default(16_384)
+      .default(releasedMaxOutput)
       .describe('Largest output on the platform keys, in tokens.'),
   ),
   PLATFORM_BETA_HEADERS: z
@@ -269,6 +270,8 @@ function toConfig(env: z.infer<typeof Env>) {
     },
     bodyLimitBytes: env.BODY_LIMIT_BYTES,
     platformModels: byTier((tier) => perTierEnv[`PLATFORM_MODELS_${tier}`] as string[] | null),
+    /** Where the environment names no other. */
+    releasedMaxOutput,
     platformMaxOutput: byTier((tier) => perTierEnv[`PLATFORM_MAX_OUTPUT_${tier}`] as number),
     platformBetas: env.PLATFORM_BETA_HEADERS,
     /** The operator's own sign-in is taken where both issuer and audience are there. */

@@ -192,7 +192,7 @@ test('what is served on own keys alone says so, whatever the operator has', asyn
   await using app = await testApp({ platform: { openai: 'good' } });
   for (const [tier, code, advice] of [
     ['premium', 'no_key', 'Add yours in Settings'],
-    ['community', 'plan_required', 'With Premium'],
+    ['community', 'plan_required', 'With a plan that includes them'],
   ] as const) {
     const res = await app.fetch(await app.person({ tier }), '/v1/responses/resp_1');
     const { error } = (await res.json()) as { error: { code: string; message: string } };

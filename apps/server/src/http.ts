@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { AppError, AuditExport, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
+import { AdminUsageQuery, AppError, AuditExport, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
 import { filterOf } from './api/admin-audit.ts';
 import { sendAnswer } from './api/agents-stream.ts';
@@ -37,6 +37,7 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/oidc/start', access: 'anyone' },
   { method: 'GET', path: '/api/oidc/callback', access: 'anyone' },
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
+  { method: 'GET', path: '/api/v1/admin/usage.csv', access: 'admin' },
   { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
   { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
   { method: 'GET', path: '/api/v1/admin/audit/export', access: 'admin' },
@@ -132,6 +133,18 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     await sendParts(res, app.auditLog.lines(filter ?? { subject: '' }, format));
   }
 
+  async function sendPlatformCsv(req: IncomingMessage, res: ServerResponse, target: Target): Promise<void> {
+    admitAdmin(admit(await identify(req)));
+    const query = AdminUsageQuery.safeParse(readQuery(AdminUsageQuery, target));
+    if (!query.success) throw inputError(query.error);
+    res.writeHead(200, {
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': 'attachment; filename="platform-usage.csv"',
+      'cache-control': 'no-store',
+    });
+    await sendParts(res, app.platformUsage.platformCsv(query.data));
+  }
+
   async function sendConversation(req: IncomingMessage, res: ServerResponse, target: Target, ids: Record<string, string>): Promise<void> {
     const { userId } = admit(await identify(req));
     const query = ConversationExport.safeParse(readQuery(ConversationExport, target));
@@ -183,6 +196,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     '/api/oidc/start': signIn.start,
     '/api/oidc/callback': signIn.finish,
     '/api/v1/api-keys/usage.csv': sendCsv,
+    '/api/v1/admin/usage.csv': sendPlatformCsv,
     async '/api/v1/agents/{slug}/messages'(req, res, _target, { slug = '' }) {
       await sendAnswer(req, res, { app, caller: admit(await identify(req)), slug });
     },

@@ -41,7 +41,7 @@ test('who is refused by the minute is told to wait seconds, who is refused by th
   expect(byMinute).toMatchObject({ retryAfterMs: 39_500, shouldRetry: true });
   expect(byMinute?.message).toContain('10 requests a minute');
   expect(byMinute?.message).toContain('Wait 40 s');
-  expect(byMinute?.message).toContain('change to Premium and add your own key');
+  expect(byMinute?.message).toContain('change to a plan with own keys and add yours');
   for (let i = 0; i < 9; i += 1) {
     clock.advance(60_000);
     for (let j = 0; j < 10; j += 1) await take();

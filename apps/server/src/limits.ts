@@ -1,5 +1,5 @@
 /** Places on the platform's keys: so many a minute and a day, by tier. One's own key needs none. */
-import { AppError, type LimitsView, type TierName, tiers } from '@synthstack/core';
+import { AppError, type LimitsView, tiers as released, type Tier, type TierName } from '@synthstack/core';
 import type { Counters, Standing } from './ports/counters.ts';
 
 export interface Place {
@@ -15,22 +15,28 @@ export interface LimitsParts {
   counters: Counters;
   /** Told of every refusal. */
   refused?(tier: TierName, window: 'minute' | 'day'): void;
+  /** What a tier may do on this server; the release's table unless given. A change holds for the next place that is taken. */
+  tierOf?(tier: TierName): Tier;
 }
 
-export function createLimits({ counters, refused }: LimitsParts) {
-  const limitsOf = (tier: TierName) => ({ perMinute: tiers[tier].requestsPerMinute, perDay: tiers[tier].requestsPerDay });
+export function createLimits({ counters, refused, tierOf = (tier) => released[tier] }: LimitsParts) {
+  function limitsOf(tier: TierName) {
+    const { requestsPerMinute, requestsPerDay } = tierOf(tier);
+    return { perMinute: requestsPerMinute, perDay: requestsPerDay };
+  }
 
   return {
-    /** @throws AppError `limit_reached`; nothing is taken then */
+    /** @throws AppError `limit_reached`, `plan_required`: the tier has no places at all; nothing is taken then */
     async take(userId: string, tier: TierName, nowMs: number): Promise<Place> {
       const limits = limitsOf(tier);
+      if (limits.perMinute === 0 || limits.perDay === 0) throw noPlaces(tier, tierOf(tier).byok);
       const answer = await counters.take(userId, limits);
       if (answer.granted) return { at: answer.at, headers: limitHeaders(limits, answer, nowMs) };
       const byDay = answer.windows.includes('day');
       refused?.(tier, byDay ? 'day' : 'minute');
       const allowed = byDay ? `${limits.perDay} requests a day` : `${limits.perMinute} requests a minute`;
       const wait = byDay ? 'Wait until midnight UTC' : `Wait ${seconds(answer.retryAt - nowMs)} s`;
-      const own = tiers[tier].byok ? 'add your own key in Settings > API Keys' : 'change to Premium and add your own key';
+      const own = tierOf(tier).byok ? 'add your own key in Settings > API Keys' : 'change to a plan with own keys and add yours';
       throw new AppError(
         'limit_reached',
         `Your tier (${tier}) allows ${allowed} on the platform's key. ${wait}, or ${own}: own keys have no such limit.`,
@@ -63,6 +69,13 @@ export function createLimits({ counters, refused }: LimitsParts) {
       };
     },
   };
+}
+
+function noPlaces(tier: TierName, byok: boolean): AppError {
+  const own = byok
+    ? 'Add your own key in Settings > API Keys.'
+    : 'With a plan that includes own keys you can add yours in Settings > API Keys.';
+  return new AppError('plan_required', `Your tier (${tier}) has no requests on the platform's key. ${own}`);
 }
 
 const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1_000));

@@ -14,7 +14,7 @@ export interface ReportRange {
   previousToMs: number;
 }
 
-export function rangeOf(query: UsageQuery, nowMs: number): ReportRange {
+export function rangeOf(query: Pick<UsageQuery, 'from' | 'to' | 'hours' | 'days' | 'timezone'>, nowMs: number): ReportRange {
   const nowToMs = roundUp(nowMs + 1);
   if (query.from && query.to)
     return withPrevious(roundDown(Date.parse(query.from)), roundUp(Date.parse(query.to)), query.timezone, nowToMs);

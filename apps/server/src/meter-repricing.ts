@@ -7,6 +7,7 @@ import { AppError, costNanoUsd, type ModelPrice, type ProviderId } from '@synths
 import { type Db, must, prepared, type Statement } from '@synthstack/core/db';
 import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
 import { isAnswer, type Place, placeOf } from './meter.ts';
+import { dayOf, dropBlocks } from './meter-blocks.ts';
 import type { Log } from './ports/log.ts';
 
 export interface RepricingParts {
@@ -54,7 +55,7 @@ export function createRepricing({ db, price, nowMs, log, batchSize = 200 }: Repr
       if (rows.length === 0) break;
       const priced = rows.flatMap((row) => withCost(row, price(model.provider, model.model, row.startedAt)));
       try {
-        if (priced.length > 0) await db.commit(listFor(statements, priced));
+        if (priced.length > 0) await db.commit(listFor(db, statements, priced));
         done += priced.length;
         lastId = rows.at(-1)?.id ?? lastId;
       } catch (error) {
@@ -149,14 +150,19 @@ function withCost(row: Row, modelPrice: ModelPrice | null): Priced[] {
 }
 
 /** One transaction: each row, and what it adds to the sums, of which the batch makes one statement a row of sums. */
-function listFor(statements: Statements, rows: readonly Priced[]): Statement[] {
-  return rows.flatMap((row) => {
+function listFor(db: Db, statements: Statements, rows: readonly Priced[]): Statement[] {
+  const days = dropBlocks(
+    db,
+    rows.map(({ startedAt }) => dayOf(startedAt)),
+  );
+  const priced = rows.flatMap((row) => {
     const { id, cost } = row;
     const added = { ...placeOf(row, row.model), cost, unpriced: isAnswer(row) ? 1 : 0 };
     const sums = row.source === 'user' ? [...statements.sums, statements.keySum] : statements.sums;
     // Priced by somebody else since it was read: all of the list is undone.
     return [must(statements.row({ id, cost })), ...sums.map((sum) => sum(added))];
   });
+  return [...days, ...priced];
 }
 
 type Statements = ReturnType<typeof prepareStatements>;

@@ -1,10 +1,20 @@
 /** Which tier a user has, and until when. No row: community. What a plan is worth is asked of the clock each time, never stored. */
 import { hash } from 'node:crypto';
-import { AppError, type PlanSource, type PlanState, type PlanView, type TierName, tierNames, tiers } from '@synthstack/core';
+import {
+  AppError,
+  type PlanSource,
+  type PlanState,
+  type PlanView,
+  tiers as released,
+  type Tier,
+  type TierName,
+  tierNames,
+} from '@synthstack/core';
 import { bumpGeneration, type Db, must, prepareFind, type Statement, statement, type Tables } from '@synthstack/core/db';
 import { and, type Column, eq, getTableColumns, isNull, notExists, sql } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
+import type { TierTable } from './settings-tiers.ts';
 
 type Row = Tables['plan']['$inferSelect'];
 export type PlanRow = Omit<Row, 'userId' | 'updatedAt'>;
@@ -47,6 +57,8 @@ export interface PlansParts {
   db: Db;
   clock: Clock;
   audit?: (entry: AuditEntry) => Statement;
+  /** What the tiers include on this server; the release's table unless given. */
+  tiers?: { fresh: TierTable['fresh']; of(tier: TierName): Pick<Tier, 'byok'> };
 }
 
 export type Plans = ReturnType<typeof createPlans>;
@@ -58,8 +70,8 @@ export const renewalGraceMs = 3 * 86_400_000;
  * What a user's plans are worth at an instant. One that was given and one that was bought do not undo each other: of those that count the
  * higher tier does, of equal ones the one in the row's first place. `past_due` is still good until its end; `lapsed` is not, whatever `until` says.
  */
-export function effectivePlan(row: PlanRow | undefined, nowMs: number): EffectivePlan {
-  if (!row) return nothing;
+export function effectivePlan(row: PlanRow | undefined, nowMs: number, tierOf = releasedTier): EffectivePlan {
+  if (!row) return tierOf('community').byok ? { ...nothing, byok: true } : nothing;
   const beside = besideOf(row);
   const best = beside && isLive(beside, nowMs) && (!isLive(row, nowMs) || worth(beside) > worth(row)) ? beside : row;
   const { tier: plan, until, source } = best;
@@ -73,9 +85,11 @@ export function effectivePlan(row: PlanRow | undefined, nowMs: number): Effectiv
     until,
     renews: best.renews && !lapsed,
     source,
-    byok: tiers[tier].byok,
+    byok: tierOf(tier).byok,
   };
 }
+
+const releasedTier = (tier: TierName): Pick<Tier, 'byok'> => released[tier];
 
 const nothing: EffectivePlan = Object.freeze({
   ...{ tier: 'community', plan: 'community', state: 'active', lapsed: false, until: null, renews: false, source: null, byok: false },
@@ -157,7 +171,7 @@ export function planVersion(row: PlanRow | undefined): string {
   return row ? hash('sha256', JSON.stringify(rowOf(row, besideOf(row)))).slice(0, 32) : 'none';
 }
 
-export function createPlans({ db, clock, audit }: PlansParts) {
+export function createPlans({ db, clock, audit, tiers = { fresh: () => undefined, of: releasedTier } }: PlansParts) {
   const { plan } = db.tables;
   const { userId: _user, updatedAt: _changed, ...columns } = getTableColumns(plan);
 
@@ -169,7 +183,13 @@ export function createPlans({ db, clock, audit }: PlansParts) {
     return found;
   }
 
-  const of = async (userId: string): Promise<EffectivePlan> => effectivePlan(await row(userId), clock.now());
+  /** What a row is worth now, as of the last `fresh`. */
+  const effective = (row: PlanRow | undefined): EffectivePlan => effectivePlan(row, clock.now(), tiers.of);
+
+  async function of(userId: string): Promise<EffectivePlan> {
+    await tiers.fresh();
+    return effective(await row(userId));
+  }
 
   const noted = (userId: string, actor: string, detail: Record<string, string>): Statement[] =>
     audit ? [audit({ actor, subject: userId, action: 'plan.changed', detail })] : [];
@@ -242,7 +262,9 @@ export function createPlans({ db, clock, audit }: PlansParts) {
   }
 
   return {
-    ...{ row, of, writes, writesOfPurchase },
+    ...{ row, of, effective, writes, writesOfPurchase },
+    /** Takes over what has changed of the tiers, in whatever process. */
+    fresh: tiers.fresh,
 
     /**
      * Gives a plan in the place of the one that somebody has looked at.
@@ -275,7 +297,8 @@ export function createPlans({ db, clock, audit }: PlansParts) {
     /** Everyone who has a plan, lapsed or not. */
     async all(): Promise<Map<string, EffectivePlan>> {
       const rows = await db.orm.select({ userId: plan.userId, ...columns }).from(plan);
-      return new Map(rows.map(({ userId, ...found }) => [userId, effectivePlan(found, clock.now())]));
+      await tiers.fresh();
+      return new Map(rows.map(({ userId, ...found }) => [userId, effective(found)]));
     },
 
     async view(userId: string): Promise<PlanView> {

@@ -13,7 +13,7 @@ import {
   type PriceSource,
   type ProviderId,
 } from '@synthstack/core';
-import { atomically, bumpGeneration, type Db, type Statement, type Tables } from '@synthstack/core/db';
+import { atomically, bumpGeneration, type Db, followGeneration, type Statement, type Tables } from '@synthstack/core/db';
 import { and, asc, eq, ne, or } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
@@ -57,9 +57,7 @@ const never = Symbol('never read');
 export function createPriceBook({ db, clock, audit }: PriceBookParts) {
   const { priceOverride, setting } = db.tables;
   let books: Partial<Record<ProviderId, Map<string, Overrides>>> = {};
-  let seen: unknown = never;
   let version: unknown = never;
-  let loading: { generation: unknown; done: Promise<void> } | null = null;
   let changed: () => void = () => undefined;
 
   /** By its own name, else by the name in the release's list, else without its date: answers name dated versions of what was asked for. */
@@ -81,34 +79,15 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
 
   const rows = (): Promise<StoredPriceRow[]> => db.orm.select().from(priceOverride).orderBy(asc(priceOverride.validFrom));
 
-  async function load(generation: unknown): Promise<void> {
+  const fresh = followGeneration(db, async () => {
     const [row] = await db.orm.select({ value: setting.value }).from(setting).where(eq(setting.key, versionKey));
     const now = row?.value ?? null;
-    if (now !== version) {
-      const isFirst = version === never;
-      books = booksOf(await rows());
-      version = now;
-      if (!isFirst) changed();
-    }
-    seen = generation;
-  }
-
-  function look(generation: unknown): void | Promise<void> {
-    if (generation === seen) return undefined;
-    if (loading && loading.generation === generation) return loading.done;
-    // What an older look reads may be from before the change.
-    const before = loading?.done.catch(() => undefined);
-    const mine = {
-      generation,
-      done: Promise.resolve(before)
-        .then(() => load(generation))
-        .finally(() => {
-          if (loading === mine) loading = null;
-        }),
-    };
-    loading = mine;
-    return mine.done;
-  }
+    if (now === version) return;
+    const isFirst = version === never;
+    books = booksOf(await rows());
+    version = now;
+    if (!isFirst) changed();
+  });
 
   /** What belongs to every change: that all processes hear of it, and that it is in the audit log. */
   const told = (entry: Omit<AuditEntry, 'action' | 'subject'>) => {
@@ -133,10 +112,6 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
   const isModel = ({ provider, model }: PriceRef) => and(eq(priceOverride.provider, provider), eq(priceOverride.model, model));
   const isListed = ne(priceOverride.source, 'admin');
 
-  async function refresh(): Promise<void> {
-    await look(await db.generation());
-  }
-
   return {
     /** Prices of a model at a time, now unless told; null: unknown, which is not zero. */
     price,
@@ -153,10 +128,7 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
      * Takes over what has changed, in whatever process. On SQLite nothing is waited for while nothing has.
      * @throws AppError `storage_unavailable`: what was known stays
      */
-    fresh(): void | Promise<void> {
-      const generation = db.generation();
-      return generation instanceof Promise ? generation.then(look) : look(generation);
-    },
+    fresh,
 
     /** Is called after prices have changed, with the new ones in place. */
     whenChanged(fn: () => void): void {
@@ -191,7 +163,7 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
         tx.insert(priceOverride).values(row),
         ...told({ actor, detail }),
       ]);
-      await refresh();
+      await fresh();
     },
 
     /** Takes back all prices of a model that were set by hand. @throws AppError `not_found` */
@@ -207,7 +179,7 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
         after: 'removed',
       };
       await atomically(db, (tx) => [tx.delete(priceOverride).where(mine), ...told({ actor, detail })]);
-      await refresh();
+      await fresh();
     },
 
     /**
@@ -216,7 +188,7 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
      * @returns what is different from before; none: nothing was written
      */
     async take(list: readonly ListedModel[], by: { source: 'import' | 'url'; actor: string }): Promise<PriceChange[]> {
-      await refresh();
+      await fresh();
       const different = list.filter((one) => !isSame(one.periods, listedPeriods(one)));
       if (different.length === 0) return [];
       const nowMs = clock.now();
@@ -232,7 +204,7 @@ export function createPriceBook({ db, clock, audit }: PriceBookParts) {
         ...chunks(values).map((part) => tx.insert(priceOverride).values(part)),
         ...told({ actor: by.actor, detail }),
       ]);
-      await refresh();
+      await fresh();
       return changes;
     },
   };

@@ -24,9 +24,10 @@ import type { CheckResult, Outcome } from './providers/provider.ts';
 import type { Sender } from './providers/send.ts';
 import { createKeyExpiry, newExpiry, reminderDue } from './vault-expiry.ts';
 import { createMasterKeys } from './vault-master-keys.ts';
+import { createPlatformKeys } from './vault-platform.ts';
 import { createRechecks } from './vault-rechecks.ts';
 import { createRetired, forgetAt, notRestored } from './vault-retired.ts';
-import { createKeyRows, platform, type StoredKey, type UsableKey } from './vault-rows.ts';
+import { createKeyRows, type StoredKey, type UsableKey } from './vault-rows.ts';
 import { createTraffic } from './vault-traffic.ts';
 import { createKeyWrites, isConflict, untilUndisturbed } from './vault-writes.ts';
 
@@ -75,6 +76,7 @@ export function createVault({
   const traffic = createTraffic({ db, clock, writes, notice, warn });
   const retired = createRetired({ db, clock, writes, audit });
   const expiry = createKeyExpiry({ db, clock, audit, notice });
+  const platformKeys = createPlatformKeys({ db, rows, sender, limits, audit, secrets: platformSecrets });
   const rechecks = createRechecks({ db, keyring, clock, sender, rows, writes, audit, notice });
 
   /** Everything that must be right before the provider is asked. */
@@ -94,18 +96,6 @@ export function createVault({
   function entryFor(caller: KeyCaller, action: AuditAction, key: StoredKey, detail: Record<string, string> = {}): Statement {
     const about = { keyId: key.id, provider: key.provider, keyHint: key.keyHint, ...detail };
     return audit({ actor: actorOf(caller), subject: caller.userId, action, detail: about });
-  }
-
-  /**
-   * The platform's key for a provider: the stored one if it works, else the one from the environment, else a stored one that is not
-   * known to be bad; null: the platform has none.
-   */
-  async function platformKey(provider: ProviderId): Promise<UsableKey | null> {
-    const stored = await rows.at({ owner: platform, provider, position: 0 });
-    const usable = stored?.isActive && stored.status !== 'unreadable' && stored.status !== 'invalid' ? stored : null;
-    const secret = platformSecrets[provider];
-    if (usable?.status === 'valid' || !secret) return usable;
-    return { owner: platform, provider, keyHint: secret.hint, environment: secret };
   }
 
   return {
@@ -218,11 +208,16 @@ export function createVault({
     /** An owner's keys, still sealed, for a cache that the generation drops. */
     sealedOf: (owner: string): Promise<StoredKey[]> => rows.ofOwner(owner),
 
-    platformKey,
+    /** The platform's key for a provider, as the next request uses it; null: there is none. */
+    platformKey: platformKeys.usable,
+
+    /** All of the platform's keys, for administrators. */
+    platformKeys: platformKeys.views,
+    testEnvironmentKey: platformKeys.testEnvironment,
 
     /** The providers for which the platform has a key. */
     async platformProviders(): Promise<ReadonlySet<ProviderId>> {
-      const found = await Promise.all(providerIds.map(async (id) => ({ id, has: (await platformKey(id)) !== null })));
+      const found = await Promise.all(providerIds.map(async (id) => ({ id, has: (await platformKeys.usable(id)) !== null })));
       return new Set(found.filter(({ has }) => has).map(({ id }) => id));
     },
 
@@ -285,7 +280,7 @@ function invalidInput(field: keyof TypedKey, sentence = 'This cannot be used.'):
 }
 
 function planRequired(): AppError {
-  return new AppError('plan_required', 'Your own keys are part of the Premium and Lifetime plans. Nothing was saved or checked.');
+  return new AppError('plan_required', 'Your plan does not include own keys. Nothing was saved or checked.');
 }
 
 function verdictOf({ status, message, latencyMs }: CheckResult & { latencyMs: number }): Verdict {

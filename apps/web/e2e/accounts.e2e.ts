@@ -73,7 +73,7 @@ test('somebody signs up where that is open, and learns what the plan does not in
   await fillAccount(page, 'Grace', 'grace@example.com', password);
   await page.getByRole('button', { name: 'Create account' }).click();
   await page.getByRole('heading', { name: 'API keys', level: 1 }).waitFor();
-  await page.getByText('Keys of your own are part of the plans Premium and Lifetime; yours is Community.').waitFor();
+  await page.getByText('Your plan, Community, does not include keys of your own.').waitFor();
   await page.getByText('This server has no keys of its own either, so requests fail until your administrator changes your plan.').waitFor();
   expect(await page.getByRole('button', { name: 'Add key: OpenAI' }).isDisabled()).toBe(true);
   expect(complaints()).toEqual([]);

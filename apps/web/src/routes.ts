@@ -89,7 +89,7 @@ const routes: RouteRecordRaw[] = [
     path: '/admin',
     component: () => import('./components/AdminFrame.vue'),
     meta: { title: 'common.admin', for: 'user', frame: 'admin' },
-    beforeEnter: () => Promise.all([loadTexts('admin'), loadTexts('people')]).then(() => true),
+    beforeEnter: async () => void (await Promise.all([loadTexts('admin'), loadTexts('adminPlatform'), loadTexts('people')])),
     children: [
       { path: '', redirect: adminHome },
       { path: 'agents', component: () => import('./pages/AdminAgentsPage.vue'), meta: { title: 'admin.agents.title', for: 'user' } },
@@ -106,6 +106,17 @@ const routes: RouteRecordRaw[] = [
         meta: { title: 'people.announcements.title', for: 'user' },
       },
       { path: 'prices', component: () => import('./pages/AdminPricesPage.vue'), meta: { title: 'admin.prices.title', for: 'user' } },
+      {
+        path: 'limits',
+        component: () => import('./pages/AdminLimitsPage.vue'),
+        meta: { title: 'adminPlatform.limits.title', for: 'user' },
+      },
+      {
+        path: 'platform-keys',
+        component: () => import('./pages/AdminPlatformKeysPage.vue'),
+        meta: { title: 'adminPlatform.keys.title', for: 'user' },
+      },
+      { path: 'usage', component: () => import('./pages/AdminUsagePage.vue'), meta: { title: 'adminPlatform.usage.title', for: 'user' } },
     ],
   },
   { path: '/:lost(.*)*', component: () => import('./pages/LostPage.vue'), meta: { title: 'common.lost.title', for: 'anyone' } },

@@ -1,5 +1,5 @@
 /** From a report to what a chart draws. */
-import { keySources, providerIds, type UsagePart, type UsageReport } from '@synthstack/core';
+import { keySources, providerIds, tierNames, type UsagePart, type UsageReport } from '@synthstack/core';
 import type { Measure } from './usage-view.ts';
 
 export interface ChartPart {
@@ -31,14 +31,15 @@ export function partsOf({ parts, series }: UsageReport, measure: Measure, nameOf
 }
 
 /** Keys and providers keep their colour, whichever of them comes first. */
-function toneOf({ provider, model, keySource, other }: UsagePart, index: number): number {
+function toneOf({ provider, model, keySource, tier, other }: UsagePart, index: number): number {
   if (other) return 0;
   if (keySource) return keySources.indexOf(keySource) + 1;
+  if (tier) return tierNames.indexOf(tier) + 1;
   return ((provider && model === undefined ? providerIds.indexOf(provider) : index) % tones) + 1;
 }
 
-const keyOf = ({ provider, model, keySource, other }: UsagePart): string =>
-  other ? 'other' : JSON.stringify([provider, model, keySource]);
+const keyOf = ({ provider, model, keySource, tier, other }: UsagePart): string =>
+  other ? 'other' : JSON.stringify([provider, model, keySource, tier]);
 
 function wholeOf(series: UsageReport['series']): UsagePart {
   return {

@@ -2,14 +2,15 @@
  * What the usage page shows, as its address says it: range, filters, and how the chart is cut. What is as usual is not in the address,
  * and what an address says wrongly counts as not said, so that every address shows something.
  */
-import { type KeySource, keySources, outcomes, type ProviderId, providerIds } from '@synthstack/core';
+import { type KeySource, keySources, outcomes, type ProviderId, providerIds, type TierName } from '@synthstack/core';
 
 export const ranges = ['24h', '7d', '30d', '90d', 'custom'] as const;
 export type Range = (typeof ranges)[number];
 export const measures = ['cost', 'requests', 'tokens'] as const;
 export type Measure = (typeof measures)[number];
 export const splits = ['model', 'provider', 'key'] as const;
-export type Split = (typeof splits)[number];
+/** By tier only where everybody is shown. */
+export type Split = (typeof splits)[number] | 'tier';
 export type Outcome = (typeof outcomes)[number];
 
 /** First and last day as `2026-11-01`, both shown. */
@@ -23,6 +24,8 @@ export interface Filters {
   /** An empty text: the requests whose model is unknown. */
   model?: string;
   keySource?: KeySource;
+  /** Only where everybody is shown. */
+  tier?: TierName;
 }
 
 export interface UsageView {
@@ -147,7 +150,7 @@ function isDay(text: unknown): text is string {
 /** What the server takes for the name of one. */
 const isModel = (text: unknown): text is string => typeof text === 'string' && text.length <= 512 && !text.includes('\0');
 
-const oneOf = <T extends string>(choices: readonly T[], value: unknown): T | undefined => choices.find((choice) => choice === value);
+export const oneOf = <T extends string>(choices: readonly T[], value: unknown): T | undefined => choices.find((choice) => choice === value);
 /** A field only where there is a value for it. */
 const named = <Name extends string, Value>(name: Name, value: Value | undefined) =>
   (value === undefined ? {} : { [name]: value }) as { [Key in Name]?: Value };

@@ -1,5 +1,7 @@
 /** The browser-safe door: contracts, errors, money, tiers. What needs Node has doors of its own (secret, keyring, db). */
 export * from './contracts/accounts.ts';
+export * from './contracts/admin-limits.ts';
+export * from './contracts/admin-platform-keys.ts';
 export * from './contracts/agents.ts';
 export * from './contracts/announcements.ts';
 export * from './contracts/audit.ts';

@@ -3,7 +3,17 @@
  * schemas, and errors leave as RFC 9457 problems. One table of doors serves calls, documentation and the authorisation matrix.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { AnswerEvent, AppError, AuditExport, ConversationExport, Question, toProblem, UsageExport, wrongField } from '@synthstack/core';
+import {
+  AdminUsageQuery,
+  AnswerEvent,
+  AppError,
+  AuditExport,
+  ConversationExport,
+  Question,
+  toProblem,
+  UsageExport,
+  wrongField,
+} from '@synthstack/core';
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server';
 import { z } from 'zod';
 import { jsonObject, readText } from '../body.ts';
@@ -249,6 +259,12 @@ const csvOperation = {
     default: problem,
   },
 };
+const platformCsvOperation = {
+  ...csvOperation,
+  operationId: 'admin.usage.csv',
+  summary: 'Sums of everybody in a range as CSV: a line for each period, model, key source and tier',
+  parameters: parametersOf(z.toJSONSchema(AdminUsageQuery, jsonSchemaOptions('input')) as JsonObject),
+};
 const askOperation = {
   operationId: 'agents.ask',
   summary: 'Ask an agent; the answer comes as server-sent events',
@@ -305,6 +321,7 @@ const auditOperation = {
 /** By the procedure that they stand behind. */
 const streamed: Readonly<Record<string, Record<string, Record<string, unknown>>>> = {
   'usage.report': { '/api/v1/api-keys/usage.csv': { get: csvOperation } },
+  'admin.usage.report': { '/api/v1/admin/usage.csv': { get: platformCsvOperation } },
   'agents.list': { '/api/v1/agents/{slug}/messages': { post: askOperation } },
   'admin.audit.list': { '/api/v1/admin/audit/export': { get: auditOperation } },
   'conversations.get': { '/api/v1/conversations/{id}/export': { get: exportOperation } },

@@ -5,8 +5,11 @@ import { accounts } from './accounts.ts';
 import { adminAgents } from './admin-agents.ts';
 import { adminAudit } from './admin-audit.ts';
 import { adminHealth } from './admin-health.ts';
+import { adminLimits, adminModels } from './admin-limits.ts';
+import { adminPlatformKeys } from './admin-platform-keys.ts';
 import { adminPrices } from './admin-prices.ts';
 import { adminRotation } from './admin-rotation.ts';
+import { adminUsage } from './admin-usage.ts';
 import { adminUsers } from './admin-users.ts';
 import { agents } from './agents.ts';
 import { adminAnnouncements, announcements } from './announcements.ts';
@@ -33,9 +36,13 @@ export const appRouter = router({
     announcements: adminAnnouncements,
     audit: adminAudit,
     health: adminHealth,
+    limits: adminLimits,
+    models: adminModels,
     notices: adminNotices,
+    platformKeys: adminPlatformKeys,
     prices: adminPrices,
     rotation: adminRotation,
+    usage: adminUsage,
     users: adminUsers,
   }),
 });

@@ -1,4 +1,4 @@
-import { LimitsView, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from '@synthstack/core';
+import { LimitsView, TierList, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from '@synthstack/core';
 import { pageProcedure, router, userProcedure } from './trpc.ts';
 
 export const usage = router({
@@ -24,4 +24,9 @@ export const usage = router({
     .meta({ rest: 'GET /api/v1/limits', summary: "What is left of the platform's keys for you" })
     .output(LimitsView)
     .query(({ ctx }) => ctx.app.limits.view(ctx.caller.userId, ctx.caller.plan.tier)),
+
+  tiers: userProcedure
+    .meta({ rest: 'GET /api/v1/tiers', summary: 'What the plans offer on this server' })
+    .output(TierList)
+    .query(async ({ ctx }) => ({ tiers: await ctx.app.tiers.views() })),
 });

@@ -76,14 +76,14 @@ function nothingToTry({ provider, byok, platform, ownOnly, reason, expired }: De
       ? new AppError('no_key', `${lack}, and you have no ${provider.name} key. Add yours in Settings > API Keys.`)
       : new AppError(
           'plan_required',
-          `${lack}, and your plan does not include own keys. With Premium you can add yours in Settings > API Keys.`,
+          `${lack}, and your plan does not include own keys. With a plan that includes them you can add yours in Settings > API Keys.`,
         );
   }
   const next = platform ? `, or allow the platform's key in its place` : '';
   if (reason === 'plan') {
     return new AppError(
       'plan_required',
-      `Your ${provider.name} key is kept, but your plan does not include own keys now. With Premium it works again as it is (Settings > Plan and limits)${next}.`,
+      `Your ${provider.name} key is kept, but your plan does not include own keys now. With a plan that includes them it works again as it is (Settings > Plan and limits)${next}.`,
       { headers },
     );
   }

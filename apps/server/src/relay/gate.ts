@@ -56,9 +56,14 @@ export function mayUse(provider: Priced, model: string, { models, price }: Pick<
 export function checkModel(provider: Priced, model: unknown, rules: GateRules): void {
   if (typeof model !== 'string') throw wrongField('model', 'Name a model.');
   if (mayUse(provider, model, rules)) return;
-  const which = rules.models ? `These are: ${rules.models.join(', ')}.` : 'All models with a public price are.';
+  const which = whichOf(rules.models);
   const sentence = `The model "${quotable(model)}" is not available on the platform's key. ${which}`;
   throw new AppError('model_not_allowed', `${sentence} GET /v1/models lists them. With your own key you can use any.`);
+}
+
+function whichOf(models: GateRules['models']): string {
+  if (models === null) return 'All models with a public price are.';
+  return models.length > 0 ? `These are: ${models.join(', ')}.` : 'None is for your plan.';
 }
 
 /** A text of the caller's, fit to stand in quotation marks. */

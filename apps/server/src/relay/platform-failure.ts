@@ -13,7 +13,7 @@ export function platformFailure(
   nowMs: number,
   byok = true,
 ): AppError {
-  const own = byok ? 'add your own key in Settings > API Keys' : 'change to Premium and add your own key';
+  const own = byok ? 'add your own key in Settings > API Keys' : 'change to a plan with own keys and add yours';
   switch (refusal?.outcome) {
     case 'rate_limited':
       return new AppError(

@@ -7,6 +7,7 @@ import { periodOf, type UsageView } from '../usage-view.ts';
 
 export const usageKey = ['usage'];
 const seriesBy = { model: 'model', provider: 'provider', key: 'keySource' } as const;
+type OwnSplit = keyof typeof seriesBy;
 
 /**
  * The report on what the page shows, in the person's time zone. The last one stays on show while another range is fetched
@@ -16,7 +17,7 @@ export function useUsage(view: Ref<UsageView>) {
   const input = computed(() => ({
     ...periodOf(view.value, timeZone.value),
     ...view.value.filters,
-    seriesBy: seriesBy[view.value.split],
+    seriesBy: seriesBy[view.value.split as OwnSplit],
   }));
   const { data, error, refetch, isPlaceholderData } = useQuery({
     key: () => [...usageKey, 'report', input.value],

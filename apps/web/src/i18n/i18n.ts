@@ -4,6 +4,7 @@
  */
 import { computed, ref } from 'vue';
 import type { admin } from './en/admin.ts';
+import type { adminPlatform } from './en/admin-platform.ts';
 import { en } from './en/index.ts';
 import type { keyHistory } from './en/key-history.ts';
 import type { people } from './en/people.ts';
@@ -11,6 +12,7 @@ import type { people } from './en/people.ts';
 export type Messages = typeof en;
 interface Parts {
   admin: typeof admin;
+  adminPlatform: typeof adminPlatform;
   keyHistory: typeof keyHistory;
   people: typeof people;
 }
@@ -35,6 +37,10 @@ const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>
   admin: {
     en: async () => ({ messages: (await import('./en/admin.ts')).admin, sentences: {} }),
     de: async () => (await import('./de/admin.ts')).de,
+  },
+  adminPlatform: {
+    en: async () => ({ messages: (await import('./en/admin-platform.ts')).adminPlatform, sentences: {} }),
+    de: async () => (await import('./de/admin-platform.ts')).de,
   },
   keyHistory: {
     en: async () => ({ messages: (await import('./en/key-history.ts')).keyHistory, sentences: {} }),

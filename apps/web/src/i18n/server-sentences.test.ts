@@ -12,6 +12,7 @@ beforeAll(async () => {
   await setLanguage('de');
   await loadTexts('admin');
   await loadTexts('people');
+  await loadTexts('adminPlatform');
 });
 // Other files of the same worker share it.
 afterAll(() => setLanguage('en'));
@@ -60,24 +61,16 @@ const sources = [
   ],
   ...['accounts-admin.ts', 'accounts-search.ts', 'plans.ts', 'announcements.ts', 'api/admin-users.ts', 'api/admin-audit.ts'],
   ...['providers/catalog.ts', 'billing.ts', 'billing-till.ts', 'api/billing.ts', 'prices.ts', 'api/admin-prices.ts'],
+  ...['settings.ts', 'settings-tiers.ts', 'vault-platform.ts'],
 ].map((file) => `apps/server/src/${file}`);
 const contracts = [
-  'accounts',
-  'agents',
-  'announcements',
-  'audit',
-  'key-history',
-  'keys',
-  'people',
-  'notices',
-  'prices',
-  'tokens',
-  'usage',
+  ...['accounts', 'admin-limits', 'admin-platform-keys', 'agents', 'announcements', 'audit', 'key-history', 'keys', 'people', 'notices'],
+  ...['prices', 'tokens', 'usage'],
 ].map((file) => `packages/core/src/contracts/${file}.ts`);
 
 /** Those of them that are for who runs the server, or for programs. */
 const notForPages = [
-  /^The vault was used before|^A stored key has no view|^An announcement has no view|^The sign-in library answered/,
+  /^The vault was used before|^Every tier has its row|^A stored key has no view|^An announcement has no view|^The sign-in library answered/,
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
   /^Something the library/,
@@ -114,7 +107,7 @@ test('every sentence that the server may show on a page is there in German', () 
 
 /** Put together from several parts by the relay, the limits and the sender: as they come out. */
 test.each([
-  "Your tier (community) allows 10 requests a minute on the platform's key. Wait 42 s, or change to Premium and add your own key: own keys have no such limit.",
+  "Your tier (community) allows 10 requests a minute on the platform's key. Wait 42 s, or change to a plan with own keys and add yours: own keys have no such limit.",
   "Your tier (premium) allows 10,000 requests a day on the platform's key. Wait until midnight UTC, or add your own key in Settings > API Keys: own keys have no such limit.",
   'There is no platform key of OpenAI for this request, and you have no OpenAI key. Add yours in Settings > API Keys.',
   'Your OpenAI key cannot be used: it is switched off. Switch it on (Settings > API Keys).',

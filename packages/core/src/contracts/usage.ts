@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { keySources, outcomes } from './bounds.ts';
 import { fallbackReasons, KeySource, ProviderId } from './keys.ts';
+import { TierSchema } from './plans.ts';
 
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
@@ -31,37 +32,49 @@ const filters = {
   keySource: z.enum(keySources, 'keySource: user or platform.').optional(),
 };
 
+const rangeFields = {
+  from: instants.from.optional(),
+  to: instants.to.optional(),
+  days: z.int('days: a whole number from 1 to 366.').min(1, 'days: at least 1.').max(366, 'days: at most 366.').optional(),
+  hours: z.int('hours: a whole number from 1 to 168.').min(1, 'hours: at least 1.').max(168, 'hours: at most 168.').optional(),
+  timezone: Timezone.default('UTC'),
+  groupBy: z.enum(['hour', 'day'], { error: 'groupBy: hour or day.' }).optional().describe('day unless given; with hours: hour'),
+};
+type Range = z.infer<z.ZodObject<typeof rangeFields>>;
+
+function checkRange(query: Range, ctx: z.core.$RefinementCtx) {
+  const wrong = (path: string, message: string) => void ctx.addIssue({ code: 'custom', path: [path], message });
+  const tooLongByHour = () => wrong('groupBy', 'By hour, the range is at most 31 days.');
+  if (query.days !== undefined && (query.from || query.to)) return wrong('days', 'Give either days, or from and to.');
+  if (query.hours !== undefined && (query.from || query.to || query.days !== undefined))
+    return wrong('hours', 'Give either hours, or days, or from and to.');
+  if (query.groupBy === 'hour' && (query.days ?? 0) > 31) return tooLongByHour();
+  if (Boolean(query.from) !== Boolean(query.to)) return wrong(query.from ? 'to' : 'from', 'from and to go together.');
+  if (!query.from || !query.to) return;
+  const lengthMs = Date.parse(query.to) - Date.parse(query.from);
+  if (!(lengthMs > 0)) return wrong('to', 'It must be after from.');
+  if (lengthMs > 366 * dayMs) return wrong('to', 'The range is at most 366 days.');
+  // An October of 31 days is an hour longer where the clocks go back in it.
+  if (query.groupBy === 'hour' && lengthMs > 31 * dayMs + hourMs) tooLongByHour();
+}
+
+const withPeriod = <T extends Pick<Range, 'groupBy' | 'hours'>>(query: T) => ({
+  ...query,
+  groupBy: query.groupBy ?? (query.hours === undefined ? ('day' as const) : ('hour' as const)),
+});
+
 /**
  * Either `from` and `to` (ISO instants, `to` exclusive), or `days` (so many calendar days of the time zone, today being the last), or
  * `hours` (up to now); nothing at all means the last 30 days. `groupBy` is `day` unless given, with `hours` it is `hour`.
  */
 export const UsageQuery = z
   .strictObject({
-    from: instants.from.optional(),
-    to: instants.to.optional(),
-    days: z.int('days: a whole number from 1 to 366.').min(1, 'days: at least 1.').max(366, 'days: at most 366.').optional(),
-    hours: z.int('hours: a whole number from 1 to 168.').min(1, 'hours: at least 1.').max(168, 'hours: at most 168.').optional(),
-    timezone: Timezone.default('UTC'),
-    groupBy: z.enum(['hour', 'day'], { error: 'groupBy: hour or day.' }).optional().describe('day unless given; with hours: hour'),
+    ...rangeFields,
     seriesBy: z.enum(['model', 'provider', 'keySource'], { error: 'seriesBy: model, provider or keySource.' }).optional(),
     ...filters,
   })
-  .superRefine((query, ctx) => {
-    const wrong = (path: string, message: string) => ctx.addIssue({ code: 'custom', path: [path], message });
-    const tooLongByHour = () => wrong('groupBy', 'By hour, the range is at most 31 days.');
-    if (query.days !== undefined && (query.from || query.to)) return wrong('days', 'Give either days, or from and to.');
-    if (query.hours !== undefined && (query.from || query.to || query.days !== undefined))
-      return wrong('hours', 'Give either hours, or days, or from and to.');
-    if (query.groupBy === 'hour' && (query.days ?? 0) > 31) return tooLongByHour();
-    if (Boolean(query.from) !== Boolean(query.to)) return wrong(query.from ? 'to' : 'from', 'from and to go together.');
-    if (!query.from || !query.to) return;
-    const lengthMs = Date.parse(query.to) - Date.parse(query.from);
-    if (!(lengthMs > 0)) return wrong('to', 'It must be after from.');
-    if (lengthMs > 366 * dayMs) return wrong('to', 'The range is at most 366 days.');
-    // An October of 31 days is an hour longer where the clocks go back in it.
-    if (query.groupBy === 'hour' && lengthMs > 31 * dayMs + hourMs) tooLongByHour();
-  })
-  .transform((query) => ({ ...query, groupBy: query.groupBy ?? (query.hours === undefined ? ('day' as const) : ('hour' as const)) }));
+  .superRefine(checkRange)
+  .transform(withPeriod);
 export type UsageQuery = z.output<typeof UsageQuery>;
 
 const narrowed = { ...instants, ...filters, outcome: z.enum(outcomes, `outcome: ${outcomes.join(', ')}.`).optional() };
@@ -105,6 +118,7 @@ export const UsagePart = z.object({
   provider: ProviderId.optional(),
   model: z.string().nullable().optional(),
   keySource: KeySource.optional(),
+  tier: TierSchema.optional(),
   other: z.literal(true).optional().describe('All that are too small for a part of their own, in one.'),
   requests: z.array(count),
   totalTokens: z.array(count),
@@ -143,6 +157,58 @@ export const UsageReport = z.object({
   byKeySource: z.array(UsageTotals.extend({ keySource: KeySource })),
 });
 export type UsageReport = z.infer<typeof UsageReport>;
+
+/** Of everybody, for administrators. */
+export const AdminUsageQuery = z
+  .strictObject({
+    ...rangeFields,
+    seriesBy: z.enum(['model', 'provider', 'keySource', 'tier'], { error: 'seriesBy: model, provider, keySource or tier.' }).optional(),
+    ...filters,
+    tier: TierSchema.optional(),
+  })
+  .superRefine(checkRange)
+  .transform(withPeriod);
+export type AdminUsageQuery = z.output<typeof AdminUsageQuery>;
+export const AdminUsageReport = UsageReport.extend({ byTier: z.array(UsageTotals.extend({ tier: TierSchema })) });
+export type AdminUsageReport = z.infer<typeof AdminUsageReport>;
+
+const utcDay = z.iso
+  .date('A day such as 2026-11-23.')
+  .refine((day) => isTellable(`${day}T00:00:00Z`), 'Name a day of the years 1 to 9999.');
+export const peopleSorts = ['cost', 'requests', 'tokens'] as const;
+/** Whole UTC days: `first` and `last`, both counted, or the last `days`, today included; 30 unless told. */
+export const PeopleQuery = z
+  .strictObject({
+    first: utcDay.optional(),
+    last: utcDay.optional(),
+    days: rangeFields.days,
+    sort: z.enum(peopleSorts, { error: 'sort: cost, requests or tokens.' }).default('cost'),
+    keySource: filters.keySource,
+    offset: z.int('offset: a whole number from 0 to 10000.').min(0, 'offset: at least 0.').max(10_000, 'offset: at most 10000.').default(0),
+    limit: z.int('limit: a whole number from 1 to 100.').min(1, 'limit: at least 1.').max(100, 'limit: at most 100.').default(25),
+  })
+  .superRefine(({ first, last, days }, ctx) => {
+    const wrong = (path: string, message: string) => void ctx.addIssue({ code: 'custom', path: [path], message });
+    if (Boolean(first) !== Boolean(last)) return wrong(first ? 'last' : 'first', 'first and last go together.');
+    if (!first || !last) return;
+    if (days !== undefined) return wrong('days', 'Give either days, or first and last.');
+    if (last < first) return wrong('last', 'It must not be before first.');
+    if (Date.parse(last) - Date.parse(first) >= 366 * dayMs) wrong('last', 'The range is at most 366 days.');
+  });
+export type PeopleQuery = z.output<typeof PeopleQuery>;
+export const PeopleUsage = z.object({
+  first: z.iso.date(),
+  last: z.iso.date(),
+  total: count.describe('How many people used anything on these days.'),
+  users: z.array(
+    UsageTotals.extend({
+      userId: z.string(),
+      name: z.string().nullable().describe('null: the account is gone.'),
+      email: z.string().nullable(),
+    }),
+  ),
+});
+export type PeopleUsage = z.infer<typeof PeopleUsage>;
 
 const known = count.nullable();
 

@@ -18,6 +18,7 @@ import { type TextOrder, textOrder } from './text-order.ts';
 export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
 export type { DbSize } from './engine.ts';
+export { followGeneration } from './follow.ts';
 export type { PgConnection } from './postgres.ts';
 export type { MailState, RequestState, Tables } from './schema.ts';
 export type { Snapshot } from './snapshot.ts';

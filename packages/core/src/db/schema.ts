@@ -455,6 +455,41 @@ export function schema(dialect: Dialect) {
     (t) => [primaryKey({ columns: [t.day, t.userId, t.source] })],
   );
 
+  /**
+   * A UTC day of `usage_total` that is over, as columns of numbers (meter-blocks.ts). Where it is not there, or not built, the rows are
+   * read. `builder`: who is making it; a change of the rows deletes it, and then that one has worked in vain.
+   */
+  const usageDayBlock = table('usage_day_block', {
+    day: integer('day').primaryKey(),
+    builder: text('builder').notNull(),
+    builtAt: integer('built_at'),
+    /** Provider, model, source and tier, which the numbers name by their place. */
+    kinds: json('kinds').$type<[string, string, string, string][]>().notNull(),
+    /** For each row: quarter of an hour and kind; then its sums; and of each kind the sums of the whole day. */
+    places: bytes('places').notNull(),
+    sums: bytes('sums').notNull(),
+    daySums: bytes('day_sums').notNull(),
+  });
+
+  /** The same of `usage_user_day`: who, by number, and what they are ranked by. */
+  const usagePeopleBlock = table(
+    'usage_people_block',
+    {
+      day: integer('day').notNull(),
+      source: text('source').$type<KeySource>().notNull(),
+      builder: text('builder').notNull(),
+      builtAt: integer('built_at'),
+      people: bytes('people').notNull(),
+      requests: bytes('requests').notNull(),
+      totalTokens: bytes('total_tokens').notNull(),
+      costNanoUsd: bytes('cost_nano_usd').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.day, t.source] })],
+  );
+
+  /** The numbers of the blocks, without gaps from 1. */
+  const usagePerson = table('usage_person', { number: integer('number').primaryKey(), userId: text('user_id').notNull().unique() });
+
   /** What a user's keys for a provider have done in all; goes on when a key is replaced. */
   const keyTotals = table(
     'key_totals',
@@ -774,6 +809,9 @@ export function schema(dialect: Dialect) {
     usageUser,
     usageTotal,
     usageUserDay,
+    usageDayBlock,
+    usagePeopleBlock,
+    usagePerson,
     keyTotals,
     keyUse,
     boot,

@@ -9,7 +9,7 @@ export const agents: Messages['agents'] = {
   startWith: 'Für den Anfang',
   locked: 'Premium und Lifetime',
   lockedNamed: '{name} gehört zu Premium und Lifetime.',
-  lockedMeans: 'Mit Premium oder Lifetime hast du alle sechs und kannst eigene Schlüssel benutzen.',
+  lockedMeans: 'Mit Premium oder Lifetime hast du alle sechs.',
   plans: 'Tarife ansehen',
   none: 'Diesen Agenten gibt es nicht.',
   all: 'Alle Agenten',

@@ -22,8 +22,8 @@ export const answers: Readonly<Record<string, string>> = {
   'This is not the id of a message.': 'Das ist nicht die Kennung einer Nachricht.',
   'This is not the id of an answer.': 'Das ist nicht die Kennung einer Antwort.',
   'Say whose model this is: it is in no price list.': 'Sag, von wem dieses Modell ist: Es steht in keiner Preisliste.',
-  '{name} is part of the Premium and Lifetime plans. {description} With them you have all AI Cofounders, and can bring your own keys.':
-    '{name} gehört zu den Tarifen Premium und Lifetime. Mit ihnen hast du alle KI-Mitgründer und kannst eigene Schlüssel benutzen.',
+  '{name} is part of the Premium and Lifetime plans. {description} With them you have all AI Cofounders.':
+    '{name} gehört zu den Tarifen Premium und Lifetime. Mit ihnen hast du alle KI-Mitgründer.',
   'This conversation has changed meanwhile, or an answer is under way in it. Load it again.':
     'Diese Unterhaltung hat sich inzwischen geändert, oder es entsteht gerade eine Antwort darin. Lade sie neu.',
   'An answer is under way in this conversation. Wait for it, or stop it first.':
@@ -74,18 +74,18 @@ export const answers: Readonly<Record<string, string>> = {
   // Why no key could answer
   "Your tier ({tier}) allows {n} requests a minute on the platform's key. Wait {s} s, or add your own key in Settings > API Keys: own keys have no such limit.":
     'Dein Tarif ({tier}) erlaubt {n} Anfragen pro Minute über den Schlüssel der Plattform. Warte {s} s, oder füge in den Einstellungen unter „API-Schlüssel“ einen eigenen hinzu: Eigene Schlüssel haben kein solches Limit.',
-  "Your tier ({tier}) allows {n} requests a minute on the platform's key. Wait {s} s, or change to Premium and add your own key: own keys have no such limit.":
-    'Dein Tarif ({tier}) erlaubt {n} Anfragen pro Minute über den Schlüssel der Plattform. Warte {s} s, oder wechsle zu Premium und füge einen eigenen hinzu: Eigene Schlüssel haben kein solches Limit.',
+  "Your tier ({tier}) allows {n} requests a minute on the platform's key. Wait {s} s, or change to a plan with own keys and add yours: own keys have no such limit.":
+    'Dein Tarif ({tier}) erlaubt {n} Anfragen pro Minute über den Schlüssel der Plattform. Warte {s} s, oder wechsle zu einem Tarif mit eigenen Schlüsseln und füge deinen hinzu: Eigene Schlüssel haben kein solches Limit.',
   "Your tier ({tier}) allows {n} requests a day on the platform's key. Wait until midnight UTC, or add your own key in Settings > API Keys: own keys have no such limit.":
     'Dein Tarif ({tier}) erlaubt {n} Anfragen pro Tag über den Schlüssel der Plattform. Warte bis Mitternacht (UTC), oder füge in den Einstellungen unter „API-Schlüssel“ einen eigenen hinzu: Eigene Schlüssel haben kein solches Limit.',
-  "Your tier ({tier}) allows {n} requests a day on the platform's key. Wait until midnight UTC, or change to Premium and add your own key: own keys have no such limit.":
-    'Dein Tarif ({tier}) erlaubt {n} Anfragen pro Tag über den Schlüssel der Plattform. Warte bis Mitternacht (UTC), oder wechsle zu Premium und füge einen eigenen hinzu: Eigene Schlüssel haben kein solches Limit.',
+  "Your tier ({tier}) allows {n} requests a day on the platform's key. Wait until midnight UTC, or change to a plan with own keys and add yours: own keys have no such limit.":
+    'Dein Tarif ({tier}) erlaubt {n} Anfragen pro Tag über den Schlüssel der Plattform. Warte bis Mitternacht (UTC), oder wechsle zu einem Tarif mit eigenen Schlüsseln und füge deinen hinzu: Eigene Schlüssel haben kein solches Limit.',
   'There is no platform key of {name} for this request, and you have no {same} key. Add yours in Settings > API Keys.':
     'Die Plattform hat für diese Anfrage keinen Schlüssel von {name}, und du hast auch keinen. Füge deinen in den Einstellungen unter „API-Schlüssel“ hinzu.',
-  'There is no platform key of {name} for this request, and your plan does not include own keys. With Premium you can add yours in Settings > API Keys.':
-    'Die Plattform hat für diese Anfrage keinen Schlüssel von {name}, und dein Tarif enthält keine eigenen Schlüssel. Mit Premium kannst du deinen in den Einstellungen unter „API-Schlüssel“ hinzufügen.',
-  'Your {name} key is kept, but your plan does not include own keys now. With Premium it works again as it is (Settings > Plan and limits){next}.':
-    'Dein Schlüssel von {name} ist gespeichert, aber dein Tarif enthält gerade keine eigenen Schlüssel. Mit Premium funktioniert er wieder (Einstellungen, „Tarif und Limits“).',
+  'There is no platform key of {name} for this request, and your plan does not include own keys. With a plan that includes them you can add yours in Settings > API Keys.':
+    'Die Plattform hat für diese Anfrage keinen Schlüssel von {name}, und dein Tarif enthält keine eigenen Schlüssel. Mit einem Tarif, der sie enthält, kannst du deinen in den Einstellungen unter „API-Schlüssel“ hinzufügen.',
+  'Your {name} key is kept, but your plan does not include own keys now. With a plan that includes them it works again as it is (Settings > Plan and limits){next}.':
+    'Dein Schlüssel von {name} ist gespeichert, aber dein Tarif enthält gerade keine eigenen Schlüssel. Mit einem Tarif, der sie enthält, funktioniert er wieder (Einstellungen, „Tarif und Limits“).',
   'Your {name} key cannot be used: {why} (Settings > API Keys).':
     'Dein Schlüssel von {name} lässt sich nicht benutzen. Was zu tun ist, steht in den Einstellungen unter „API-Schlüssel“.',
   'Your {name} key cannot be used at the moment. Settings > API Keys says what to do.':

@@ -3,7 +3,7 @@ import type { Messages } from '../i18n.ts';
 export const keys: Messages['keys'] = {
   title: 'API-Schlüssel',
   lead: 'Bring deine eigenen Schlüssel mit: Für Anfragen damit gelten keine Limits der Plattform, und du zahlst direkt beim Anbieter.',
-  noByok: 'Eigene Schlüssel gehören zu den Tarifen Premium und Lifetime; du hast {tier}.',
+  noByok: 'Dein Tarif, {tier}, enthält keine eigenen Schlüssel.',
   untilThen: 'Bis dahin laufen deine Anfragen über die Schlüssel der Plattform. Bitte deine Administration, den Tarif zu ändern.',
   untilThenNothing:
     'Auch dieser Server hat keine eigenen Schlüssel, deshalb schlagen Anfragen fehl, bis deine Administration deinen Tarif ändert.',

@@ -32,7 +32,7 @@ export const plan: Messages['plan'] = {
   bought: 'Danke. Dein Tarif ist jetzt {plan}.',
   renew: 'Unten kannst du ihn verlängern.',
   byok: 'Eigene Schlüssel sind enthalten.',
-  noByok: 'Eigene Schlüssel gehören zu Premium und Lifetime.',
+  noByok: 'Enthält keine eigenen Schlüssel.',
   change: 'Deine Administration kann deinen Tarif ändern.',
   minute: 'Diese Minute',
   day: 'Heute (UTC)',

@@ -87,8 +87,8 @@ export const sentences: Readonly<Record<string, string>> = {
     'In die Datenbank kann gerade nicht geschrieben werden. Nichts wurde gespeichert; bitte versuche es erneut.',
   'The master key of this server has sealed as often as is safe. Nothing was saved; an administrator has to change it (keys rotate).':
     'Der Hauptschlüssel dieses Servers hat so oft versiegelt, wie es sicher ist. Nichts wurde gespeichert; die Administration muss ihn wechseln (keys rotate).',
-  'Your own keys are part of the Premium and Lifetime plans. Nothing was saved or checked.':
-    'Eigene Schlüssel gehören zu den Tarifen Premium und Lifetime. Nichts wurde gespeichert oder geprüft.',
+  'Your plan does not include own keys. Nothing was saved or checked.':
+    'Dein Tarif enthält keine eigenen Schlüssel. Nichts wurde gespeichert oder geprüft.',
   'You have had keys checked very often. Nothing was changed; try again in {n} minutes.':
     'Du hast sehr oft Schlüssel prüfen lassen. Nichts wurde geändert; versuche es in {n} Minuten wieder.',
   'You have had keys checked very often. Nothing was changed; try again in {n} seconds.':

@@ -7,7 +7,7 @@ export const agents = {
   startWith: 'Start with',
   locked: 'Premium and Lifetime',
   lockedNamed: '{name} is part of Premium and Lifetime.',
-  lockedMeans: 'With Premium or Lifetime you have all six, and can use your own keys.',
+  lockedMeans: 'With Premium or Lifetime you have all six.',
   plans: 'See the plans',
   none: 'There is no such agent.',
   all: 'All agents',

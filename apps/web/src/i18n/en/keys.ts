@@ -2,7 +2,7 @@
 export const keys = {
   title: 'API keys',
   lead: 'Bring your own keys: requests made with them have no platform limits, and you pay the provider directly.',
-  noByok: 'Keys of your own are part of the plans Premium and Lifetime; yours is {tier}.',
+  noByok: 'Your plan, {tier}, does not include keys of your own.',
   untilThen: 'Until then, your requests use the platform’s keys. Ask your administrator to change it.',
   untilThenNothing: 'This server has no keys of its own either, so requests fail until your administrator changes your plan.',
   lapsed: 'Your {plan} plan has ended, so your keys stay stored but are not used. They are used again once the plan is renewed.',

@@ -30,7 +30,7 @@ export const plan = {
   bought: 'Thank you. Your plan is {plan} now.',
   renew: 'You can renew it below.',
   byok: 'Includes keys of your own.',
-  noByok: 'Keys of your own are part of Premium and Lifetime.',
+  noByok: 'Does not include keys of your own.',
   change: 'Your administrator can change your plan.',
   minute: 'This minute',
   day: 'Today (UTC)',

@@ -37,14 +37,13 @@ function questions(users: number): Question[] {
   ];
 }
 
-export async function measureAdmin(stage: Stage): Promise<void> {
+export async function measureSearch(stage: Stage): Promise<void> {
   const users = stage.plan.users.at(-1) ?? 0;
   const rows = Math.min(mostRows, stage.plan.rows.at(-1) ?? 0);
   say(`\nThe pages of Administration with ${whole(users)} users and ${whole(rows)} requests`);
   await using sizes = await growAll(stage, [{ name: `${whole(users)} users`, users, rows }]);
   for (const one of sizes.grown) {
-    await one.process.call({ makeAdmin: idOf('user', 0) });
-    const cookie = await one.process.call<string>({ signIn: idOf('user', 0) });
+    const cookie = await one.process.call<string>({ signIn: idOf('user', 0), admin: true });
     const lines: string[][] = [];
     for (const question of questions(users)) {
       const { firstMs, p50Ms, p99Ms, cpuMs, othersMs } = await measure(one, question, cookie, stage.plan.pageTimes);
