@@ -718,7 +718,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'POST /api/v1/auth/token',
     'POST /api/v1/tokens',
   ];
-  expect(bodies.sort()).toEqual(withBody);
+  expect(bodies.sort()).toEqual(withBody.sort());
   const usage = operations.find(({ path }) => path === '/api/v1/api-keys/usage')?.parameters ?? [];
   expect(usage.map(({ name, required }) => `${name} ${required}`).sort()).toEqual([
     'days false',
