@@ -49,7 +49,7 @@ type Cursor = z.infer<typeof Cursor>;
 /** Greater than whatever begins like the text before it. */
 const last = '\u{10FFFF}';
 
-export function createAccountSearch({ db, clock, worthOf, windowRows = 250, mostWindows = 8 }: SearchParts) {
+export function createAccountSearch({ db, clock, worthOf, windowRows = 250, mostWindows = 6 }: SearchParts) {
   const { user, plan } = db.tables;
   const { bytewise, folded, byDomain } = db.order;
   const { id, email, name, role, disabledAt, createdAt } = user;

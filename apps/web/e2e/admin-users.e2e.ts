@@ -81,10 +81,10 @@ test('somebody is added with a password shown once, signs in with it, and is rem
 
   await button(page, 'Remove account').click();
   await dialog(page).getByText('cannot be brought back').waitFor();
-  await dialog(page).getByLabel('Type hedy@example.org').fill('hedy@example.com');
+  await dialog(page).getByLabel('E-mail address').fill('hedy@example.com');
   await dialog(page).getByRole('button', { name: 'Remove account' }).click();
   await dialog(page).getByText('This is not the address of the account.').waitFor();
-  await dialog(page).getByLabel('Type hedy@example.org').fill('hedy@example.org');
+  await dialog(page).getByLabel('E-mail address').fill('hedy@example.org');
   await confirm(page, 'Remove account');
   await page.waitForURL(`**${path}`);
   await page.getByText('The account hedy@example.org is removed.').waitFor();
