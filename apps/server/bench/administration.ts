@@ -17,7 +17,7 @@ const users = (name: string, input: object, opens?: true): Question => ({
   ...{ name: `users, ${name}`, procedure: 'admin.usage.users', input },
   ...(opens && { opens }),
 });
-export const questions: readonly Question[] = [
+const questions: readonly Question[] = [
   report('30 days by day', { days: 30 }, true),
   users('30 days by cost', { days: 30 }, true),
   report('24 hours', { hours: 24 }),

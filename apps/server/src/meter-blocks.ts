@@ -111,10 +111,16 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
   /** Numbers never change, and most who come today came before. */
   let knownNumbers = new Map<string, number>();
 
-  /** Every UTC day from one to another, the second exclusive, in order. */
+  /** The first UTC day of which there is anything; null: nothing was ever used. */
+  async function firstDay(): Promise<number | null> {
+    const [row] = await db.orm.select({ bucket: min(usageTotal.bucket) }).from(usageTotal);
+    return row?.bucket == null ? null : dayOf(Number(row.bucket));
+  }
+
+  /** Every UTC day of which there is anything, from one to another, the second exclusive, in order. */
   async function* days(fromDay: number, toDay: number): AsyncGenerator<DaySums> {
     const rest = turns();
-    for (let from = fromDay; from < toDay; from += daysAtOnce * dayMs) {
+    for (let from = Math.max(fromDay, (await firstDay()) ?? toDay); from < toDay; from += daysAtOnce * dayMs) {
       const to = Math.min(toDay, from + daysAtOnce * dayMs);
       const found = await db.read(findDays({ from, to }));
       const known = new Map(found.map((row) => [Number(row[0]), blockIn(row)]));
@@ -140,7 +146,7 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
   async function* people(fromDay: number, toDay: number, source: KeySource | null, measure: PeopleMeasure): AsyncGenerator<SomePeople> {
     const rest = turns();
     const wanted = source ? [source] : keySources;
-    for (let from = fromDay; from < toDay; from += daysAtOnce * dayMs) {
+    for (let from = Math.max(fromDay, (await firstDay()) ?? toDay); from < toDay; from += daysAtOnce * dayMs) {
       const to = Math.min(toDay, from + daysAtOnce * dayMs);
       const seen = new Set<string>();
       for (const [day, of, numbers, values] of await db.read(findPeople[measure]({ source, from, to }))) {
@@ -296,11 +302,11 @@ export function createBlocks({ db, clock }: { db: Db; clock: Clock }) {
 
     /** Makes the blocks that are missing, and those anew whose days may have grown since. @returns of how many days */
     async run(): Promise<number> {
-      const [first] = await db.orm.select({ bucket: min(usageTotal.bucket) }).from(usageTotal);
-      if (first?.bucket == null) return 0;
+      const first = await firstDay();
+      if (first === null) return 0;
       const today = dayOf(clock.now());
       let built = 0;
-      for (let day = dayOf(Number(first.bucket)); day < today && !isStopped; day += dayMs) {
+      for (let day = first; day < today && !isStopped; day += dayMs) {
         const at = await builtAt(day);
         const isFinal = at >= day + dayMs + mayGrowMs;
         if (isFinal || at > clock.now() - renewedAfterMs) continue;

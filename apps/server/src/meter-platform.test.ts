@@ -72,19 +72,19 @@ async function stage(db: TestDb, prices: { price: Parameters<typeof createPlatfo
 
 type Stage = Awaited<ReturnType<typeof stage>>;
 
-const queries: Partial<AdminUsageQuery>[] = zones.flatMap((timezone) => [
-  { days: 9, timezone, seriesBy: 'tier' },
-  { hours: 30, timezone, seriesBy: 'model' },
-  { days: 5, timezone, groupBy: 'hour', tier: 'premium', seriesBy: 'keySource' },
+const queries: Partial<AdminUsageQuery>[] = [
+  ...zones.map((timezone) => ({ days: 9, timezone, seriesBy: 'tier' as const })),
+  { hours: 30, timezone: 'Asia/Kathmandu', seriesBy: 'model' },
+  { days: 5, timezone: 'Europe/Berlin', groupBy: 'hour', tier: 'premium', seriesBy: 'keySource' },
   {
     from: new Date(startMs + 5 * quarterMs).toISOString(),
     to: new Date(startMs + 8 * dayMs + 3 * quarterMs).toISOString(),
-    timezone,
+    timezone: 'America/St_Johns',
     keySource: 'user',
     seriesBy: 'provider',
   },
-  { days: 12, timezone, model: '' },
-]);
+  { days: 12, timezone: 'Europe/Berlin', model: '' },
+];
 
 test('a report is the sum of its rows, in every zone, by tier, and the same from rows and from blocks', async () => {
   await using db = await testDb();
