@@ -9,10 +9,12 @@ import { type Auth, createAuth } from './auth.ts';
 import { createBilling } from './billing.ts';
 import { createTill } from './billing-till.ts';
 import { type Boot, startBoot } from './boot.ts';
+import { createBudgets, type OwnKey } from './budgets.ts';
 import { createCallers } from './callers.ts';
 import { createCheckLimits } from './check-limits.ts';
 import type { Config } from './config.ts';
 import { createConversations } from './conversations.ts';
+import { createFallbackCap } from './fallback-cap.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createIdentity } from './identity.ts';
@@ -40,7 +42,7 @@ import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
 import { createSessionWatch } from './session-watch.ts';
 import { createTokens } from './tokens.ts';
-import { createVault, type StoredKey, type UsableKey } from './vault.ts';
+import { createVault, type UsableKey } from './vault.ts';
 
 export interface Ports {
   clock: Clock;
@@ -63,6 +65,8 @@ export type Modules = Pick<
   | 'meter'
   | 'live'
   | 'limits'
+  | 'budgets'
+  | 'fallbackCap'
   | 'plans'
   | 'tokens'
   | 'accounts'
@@ -102,6 +106,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const audit = createAudit({ db, clock });
     const mailer = mailerOf(config);
     const notices = createNotices({ db, clock, audit: audit.entry, mail: mailer !== null });
+    const budgets = createBudgets({ db, clock, log, audit: audit.entry, notice: notices.entry });
     const vault = createVault({
       db,
       keyring,
@@ -112,6 +117,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       notice: notices.entry,
       warn: log.warn,
       platformSecrets: config.platformKeys,
+      perProvider: config.ownKeysPerProvider,
+      budgets,
     });
     const plans = createPlans({ db, clock, audit: audit.entry });
     const tokens = createTokens({ db, clock, audit: audit.entry });
@@ -142,7 +149,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
-      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices },
+      ...{ audit, notices, mail, vault, budgets, plans, tokens, auth, accounts, conversations, prices },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -182,29 +189,37 @@ async function createElsewhere(config: Config, { db, clock, log, outbound, auth,
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, conversations, notices, mail, mailer, prices } = modules;
+  const { clock, log, db, outbound, sender, vault, budgets, tokens, auth, plans, conversations, notices, mail, mailer, prices } = modules;
   await prices.fresh();
   const boot = await startBoot({ db, clock });
   const { price } = prices;
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
   const live = createLive({ db, clock, watchSession });
   const noticesLive = createNoticesLive({ db, clock, watchSession });
-  const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
-  const repricing = createRepricing({ db, price, nowMs: clock.now, log });
+  const meter = createMeter({ db, clock, boot, price, budgets, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
+  const repricing = createRepricing({ db, price, budgets, nowMs: clock.now, log });
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
-  limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
+  const fallbackCap = createFallbackCap({
+    ...{ db, clock, audit: modules.audit.entry },
+    counters: createMemoryCounters(clock),
+    cache: createGenerationCache(db),
+  });
+  const slots = await meter.slotsSince(startOfUtcDay(clock.now()));
+  limits.restore(slots);
+  fallbackCap.restore(slots.filter(({ fellBack }) => fellBack));
 
   const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
-  const keys = createGenerationCache<readonly StoredKey[]>(db);
+  const keys = createGenerationCache<readonly OwnKey[]>(db);
   const platformKeys = createGenerationCache<UsableKey | null>(db);
   /** Each request asks for keys before it looks at a price. */
   const keysOf = (userId: string) => {
     const changing = prices.fresh();
-    const load = () => keys.get(userId, () => vault.sealedOf(userId));
-    return changing ? changing.then(load) : load();
+    const load = () => keys.get(userId, async () => budgets.attach(userId, await vault.usedOf(userId)));
+    const loaded = changing ? changing.then(load) : load();
+    return loaded instanceof Promise ? loaded.then((all) => budgets.fresh(userId, all)) : budgets.fresh(userId, loaded);
   };
   const platformKey = (provider: ProviderId) => platformKeys.get(provider, () => vault.platformKey(provider));
   const rules = (tier: TierName) => ({
@@ -219,6 +234,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     meter,
     metrics,
     limits,
+    budgets: { ...budgets, reserve: (request, amountNanoUsd) => budgets.reserve(request, boot.id, amountNanoUsd) },
+    fallbackCap,
+    price,
     clock,
     log,
     ...{ keysOf, platformKey, rules },
@@ -313,6 +331,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   async function settleDead(by: Boot): Promise<void> {
     const dead = await by.buryDead();
     const settled = await meter.settleDead(dead);
+    await budgets.releaseDead();
     if (settled > 0) log.warn({ requests: settled }, 'Settled requests that a process left open when it died');
     const cut = await conversations.settleDead();
     if (cut > 0) log.warn({ answers: cut }, 'Marked answers of agents that a process left open when it died');
@@ -328,6 +347,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     tidying,
     metrics,
     limits,
+    fallbackCap,
     callers,
     relay,
     gateway,
@@ -354,7 +374,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       tidying.stop();
       await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([auth.links.idle(), ticking, post.idle(), tidying.idle()]);
+      await Promise.all([auth.links.idle(), budgets.idle(), ticking, post.idle(), tidying.idle()]);
       await tokens.flush();
       await boot.stop();
       await db.close();

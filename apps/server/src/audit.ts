@@ -9,7 +9,7 @@ import { and, asc, desc, eq, gt, lt, sql } from 'drizzle-orm';
 import type { Clock } from './ports/clock.ts';
 
 export const auditActions = [
-  ...(['key.saved', 'key.replaced', 'key.tested', 'key.switched', 'key.removed'] as const),
+  ...(['key.saved', 'key.replaced', 'key.tested', 'key.switched', 'key.removed', 'budget.changed', 'fallback_cap.changed'] as const),
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
   ...(['account.password_changed', 'account.password_reset', 'account.reset_link_made', 'account.email_confirmed'] as const),

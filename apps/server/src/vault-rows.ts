@@ -1,5 +1,5 @@
 /** The rows of provider keys as the vault reads them: sealing, opening, and what people may see of them. */
-import { AppError, type KeyStatus, type KeyView, type ProviderId, toUsd } from '@synthstack/core';
+import { AppError, type BudgetView, type KeyStatus, type KeyView, type ProviderId, toUsd } from '@synthstack/core';
 import { type Db, prepareFind, type Tables } from '@synthstack/core/db';
 import type { Keyring, Purpose, Sealed } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
@@ -14,7 +14,7 @@ export interface KeyPlace {
   /** A user's id, or `platform`. */
   owner: string;
   provider: ProviderId;
-  /** 0, until an operator may have several keys of a provider. */
+  /** For good: totals and budget belong to it. 0, until an operator allows several keys of a provider. */
   position: number;
 }
 
@@ -35,6 +35,11 @@ export interface StoredKey extends KeyPlace {
   lastTestedAt: Date | null;
   createdAt: Date;
   updatedAt: Date;
+  name: string | null;
+  /** Its place in the order in which keys of a provider are tried: the lowest first. */
+  rank: number;
+  /** The models that it is for; null: all. */
+  models: string[] | null;
 }
 
 /** A platform key that the operator gave in the environment: it has no row. */
@@ -53,14 +58,22 @@ type Totals = Tables['keyTotals']['$inferSelect'];
 
 export type KeyRows = ReturnType<typeof createKeyRows>;
 
-export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
+export interface KeyRowParts {
+  db: Db;
+  keyring: Keyring;
+  /** How many of an owner's keys for one provider are used. */
+  perProvider: number;
+  budgetsOf(owner: string): Promise<(place: Pick<KeyPlace, 'provider' | 'position'>) => BudgetView | null>;
+}
+
+export function createKeyRows({ db, keyring, perProvider, budgetsOf }: KeyRowParts) {
   const { providerKey, keyTotals } = db.tables;
 
   const places = (place: KeyPlace) =>
     and(eq(providerKey.owner, place.owner), eq(providerKey.provider, place.provider), eq(providerKey.position, place.position));
 
   const select = (where: SQL | undefined) =>
-    db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.position));
+    db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.rank), asc(providerKey.position));
   const findOfOwner = prepareFind(db, (owner) => select(eq(providerKey.owner, owner)));
 
   const read = async (where: SQL | undefined): Promise<StoredKey[]> => (await select(where)).map(readKey);
@@ -112,13 +125,21 @@ export function createKeyRows({ db, keyring }: { db: Db; keyring: Keyring }) {
     seal: (place: KeyPlace, id: string, secret: Secret): Sealed =>
       keyring.seal(purposeOf(place.owner), contextOf({ ...place, id }), secret.expose()),
 
+    /** @param keys  of one owner */
     async views(keys: readonly StoredKey[]): Promise<KeyView[]> {
       const owner = keys[0]?.owner;
       if (owner === undefined) return [];
       const totals = await db.orm.select().from(keyTotals).where(eq(keyTotals.owner, owner));
+      const all = (await findOfOwner(owner)).map(({ id, provider }) => ({ id, provider }));
+      const budgetOf = await budgetsOf(owner);
       return keys.map((key) => {
         const sum = totals.find((one) => one.provider === key.provider && one.position === key.position);
-        return view(key, sum, key.status === 'unreadable' ? whyUnreadable(key) : key.lastError);
+        const position = Math.max(
+          0,
+          all.filter((one) => one.provider === key.provider).findIndex((one) => one.id === key.id),
+        );
+        const place = { position, isBeyond: position >= perProvider, budget: budgetOf(key) };
+        return view(key, sum, { lastError: key.status === 'unreadable' ? whyUnreadable(key) : key.lastError, ...place });
       });
     },
   };
@@ -131,8 +152,10 @@ function storedKey({ encryptedBlob, nonce, masterKeyId, version: _version, ...ro
   return { ...row, sealed: { masterKeyId, nonce, encryptedBlob } };
 }
 
-function view(key: StoredKey, totals: Totals | undefined, lastError: string | null): KeyView {
-  const { id, provider, keyHint, status, isActive, fallback, lastTestedAt, createdAt } = key;
+type Shown = Pick<KeyView, 'lastError' | 'position' | 'isBeyond' | 'budget'>;
+
+function view(key: StoredKey, totals: Totals | undefined, { lastError, ...shown }: Shown): KeyView {
+  const { id, provider, keyHint, status, isActive, fallback, lastTestedAt, createdAt, name, models } = key;
   return {
     id,
     provider,
@@ -149,5 +172,8 @@ function view(key: StoredKey, totals: Totals | undefined, lastError: string | nu
     lastUsedAt: totals?.lastUsedAt == null ? null : new Date(totals.lastUsedAt).toISOString(),
     lastTestedAt: lastTestedAt?.toISOString() ?? null,
     createdAt: createdAt.toISOString(),
+    name,
+    models,
+    ...shown,
   };
 }

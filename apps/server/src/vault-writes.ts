@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { AppError } from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, type Statement } from '@synthstack/core/db';
 import type { Secret } from '@synthstack/core/secret';
-import { and, DrizzleQueryError, eq, type SQL } from 'drizzle-orm';
+import { and, DrizzleQueryError, eq, isNull, type SQL } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
 import type { CheckResult } from './providers/provider.ts';
@@ -19,6 +19,19 @@ export interface KeyWriteParts {
   audit(entry: AuditEntry): Statement;
 }
 
+/** Where a key goes, and what it goes on with there. */
+export interface Spot extends KeyPlace, Pick<StoredKey, 'rank' | 'name' | 'models'> {
+  /** The one that it replaces. */
+  before: StoredKey | null;
+}
+export type FindSpot = () => Promise<Spot>;
+
+interface NewSecret {
+  secret: Secret;
+  result: CheckResult;
+  actor: string;
+}
+
 export type KeyWrites = ReturnType<typeof createKeyWrites>;
 
 export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWriteParts) {
@@ -29,8 +42,8 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
   /** The row as it was used; once it is replaced, nothing. */
   const current = (key: StoredKey): SQL | undefined => and(eq(providerKey.id, key.id), eq(providerKey.nonce, key.sealed.nonce));
 
-  async function putOnce(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<[StoredKey, StoredKey | null]> {
-    const before = await rows.at(place);
+  async function putOnce(find: FindSpot, secret: Secret, result: CheckResult, actor: string): Promise<[StoredKey, StoredKey | null]> {
+    const { before, ...place } = await find();
     const id = randomUUID();
     const sealed = rows.seal(place, id, secret);
     const counted = await masterKeys.countSeal();
@@ -40,8 +53,8 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
     const key = { ...shown, ...standing(result, now.getTime()), ...times };
     const detail = { keyId: id, provider: place.provider, status: key.status, ...(before && { replaces: before.id }) };
     await atomically(db, (tx, t) => [
-      // `fallback` is kept, so it must still be what was read.
-      ...(before ? [must(tx.delete(t.providerKey).where(and(current(before), eq(t.providerKey.fallback, before.fallback))))] : []),
+      // What is kept must still be what was read.
+      ...(before ? [must(tx.delete(t.providerKey).where(and(current(before), isKept(before))))] : []),
       tx.insert(t.providerKey).values({ ...key, ...sealed }),
       ...counted,
       audit({ actor, subject: place.owner, action: before ? 'key.replaced' : 'key.saved', detail }),
@@ -50,18 +63,26 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
     return [{ ...key, sealed }, before];
   }
 
+  const isKept = ({ fallback, rank, name }: StoredKey): SQL | undefined =>
+    and(
+      eq(providerKey.fallback, fallback),
+      eq(providerKey.rank, rank),
+      name === null ? isNull(providerKey.name) : eq(providerKey.name, name),
+    );
+
   return {
     current,
     scrub,
 
     /**
      * Seals and stores a key, in the place of the one that is there.
-     * @throws AppError `storage_unavailable`: nothing was saved
+     * @param find  says where, and is asked again where somebody else's write came between
+     * @throws AppError `storage_unavailable`: nothing was saved; what `find` throws
      */
-    async put(place: KeyPlace, secret: Secret, result: CheckResult, actor: string): Promise<StoredKey> {
-      // One at a time for a place: what came between would make each try again. A nonce that was used before is tried again too.
-      const name = JSON.stringify([place.owner, place.provider, place.position]);
-      const put = () => untilUndisturbed(() => putOnce(place, secret, result, actor));
+    async put({ owner, provider }: Omit<KeyPlace, 'position'>, find: FindSpot, { secret, result, actor }: NewSecret): Promise<StoredKey> {
+      // One at a time for a provider: what came between would make each try again. A nonce that was used before is tried again too.
+      const name = JSON.stringify([owner, provider]);
+      const put = () => untilUndisturbed(() => putOnce(find, secret, result, actor));
       const [key, before] = await inTurn(name, put).catch((error: unknown) => {
         throw isStorage(error) ? notSaved(error) : error;
       });

@@ -1,10 +1,21 @@
 /** Holds the secrets that users bring. A secret enters through `save` and leaves only inside the callback of `use`. */
-import { AppError, type KeySwitches, KeyText, type KeyView, ProviderId, providerIds, type TypedKey, type Verdict } from '@synthstack/core';
+import {
+  AppError,
+  type KeySwitches,
+  KeyText,
+  type KeyView,
+  type NewKey,
+  ProviderId,
+  providerIds,
+  type TypedKey,
+  type Verdict,
+} from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, type Statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { and, eq } from 'drizzle-orm';
 import type { AuditAction, AuditEntry } from './audit.ts';
+import type { Budgets } from './budgets.ts';
 import type { CheckKind, CheckLimits } from './check-limits.ts';
 import type { NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
@@ -15,6 +26,7 @@ import type { Sender } from './providers/send.ts';
 import { createMasterKeys } from './vault-master-keys.ts';
 import { createRechecks } from './vault-rechecks.ts';
 import { createKeyRows, platform, type StoredKey, type UsableKey } from './vault-rows.ts';
+import { createSpots } from './vault-spots.ts';
 import { createTraffic } from './vault-traffic.ts';
 import { createKeyWrites, untilUndisturbed } from './vault-writes.ts';
 
@@ -32,7 +44,12 @@ export interface VaultParts {
   warn?(fields: Fields, message: string): void;
   /** The operator's keys from the environment. */
   platformSecrets?: Partial<Record<ProviderId, Secret>>;
+  /** How many keys of a provider somebody may have. */
+  perProvider?: number;
+  budgets?: Pick<Budgets, 'viewsOf' | 'forget'>;
 }
+
+const noBudgets: NonNullable<VaultParts['budgets']> = { viewsOf: async () => () => null, forget: () => [] };
 
 /** Who asks, and whose keys it is about. */
 export interface KeyCaller {
@@ -56,10 +73,13 @@ export function createVault({
   notice,
   warn = () => undefined,
   platformSecrets = {},
+  perProvider = 1,
+  budgets = noBudgets,
 }: VaultParts) {
-  const rows = createKeyRows({ db, keyring });
+  const rows = createKeyRows({ db, keyring, perProvider, budgetsOf: budgets.viewsOf });
   const masterKeys = createMasterKeys({ db, keyring, clock, notice });
   const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
+  const spots = createSpots({ db, rows, clock, perProvider });
   const traffic = createTraffic({ db, clock, writes, notice, warn });
   const rechecks = createRechecks({ db, keyring, clock, sender, rows, writes, audit, notice });
 
@@ -96,14 +116,18 @@ export function createVault({
 
   return {
     /**
-     * Asks the provider, then stores the key in the place of the caller's former one, whatever the provider said.
-     * @throws AppError `plan_required`; `invalid_input` naming the field; `limit_reached`; `storage_unavailable`: nothing was saved
+     * Asks the provider, then stores the key, whatever the provider said: in the place of the caller's former one, or where several are allowed
+     * of the one that is named, or last.
+     * @throws AppError `plan_required`; `invalid_input` naming the field; `limit_reached`; `not_found`: no such key to replace; `conflict`: there
+     *   are as many as may be; `storage_unavailable`: nothing was saved
      */
-    async save(caller: KeyCaller, input: TypedKey): Promise<KeyView> {
+    async save(caller: KeyCaller, input: NewKey): Promise<KeyView> {
+      const find = () => spots.forNew(caller.userId, input);
+      if (input.keyId !== undefined || perProvider > 1) await find();
       const secret = admit(caller, input, 'save');
       const result = await sender.check(providerOf(input.provider), secret);
-      const place = { owner: caller.userId, provider: input.provider, position: 0 };
-      return viewOf(await writes.put(place, secret, result, actorOf(caller)));
+      const whose = { owner: caller.userId, provider: input.provider };
+      return viewOf(await writes.put(whose, find, { secret, result, actor: actorOf(caller) }));
     },
 
     /** Asks the provider and stores nothing. @throws AppError `plan_required`, `invalid_input`, `limit_reached` */
@@ -130,25 +154,24 @@ export function createVault({
       return verdictOf(result);
     },
 
-    /** Switches a key on or off, or its fallback. @throws AppError `not_found` */
-    async set(caller: KeyCaller, { id, isActive, fallback }: KeySwitches): Promise<KeyView> {
+    /** Switches a key on or off, or its fallback; gives it a name, models, or another place in the order. @throws AppError `not_found` */
+    async set(caller: KeyCaller, { id, ...given }: KeySwitches): Promise<KeyView> {
       await untilUndisturbed(async () => {
         const key = await rows.mine(caller.userId, id);
-        if (isActive === undefined && fallback === undefined) return;
-        const detail = {
-          ...(isActive !== undefined && { isActive: `${isActive}` }),
-          ...(fallback !== undefined && { fallback: `${fallback}` }),
-        };
+        const { isActive, fallback, name, models, position } = given;
+        const detail = Object.entries(given).flatMap(([field, value]) => (value === undefined ? [] : [[field, said(value)]]));
+        if (detail.length === 0) return;
         await atomically(db, (tx, t) => [
           must(
             tx
               .update(t.providerKey)
-              .set({ isActive, fallback, updatedAt: new Date(clock.now()) })
+              .set({ isActive, fallback, name, models, updatedAt: new Date(clock.now()) })
               .where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId))),
           ),
-          entryFor(caller, 'key.switched', key, detail),
+          entryFor(caller, 'key.switched', key, Object.fromEntries(detail)),
           bumpGeneration(tx, t),
         ]);
+        if (position !== undefined) await spots.move(key, position);
       });
       return viewOf(await rows.mine(caller.userId, id));
     },
@@ -159,6 +182,7 @@ export function createVault({
         const key = await rows.mine(caller.userId, id);
         await atomically(db, (tx, t) => [
           must(tx.delete(t.providerKey).where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId)))),
+          ...budgets.forget(key),
           entryFor(caller, 'key.removed', key),
           bumpGeneration(tx, t),
         ]);
@@ -168,6 +192,18 @@ export function createVault({
 
     /** An owner's keys, still sealed, for a cache that the generation drops. */
     sealedOf: (owner: string): Promise<StoredKey[]> => rows.ofOwner(owner),
+
+    /** Those of them that are used: of each provider as many as this server allows. */
+    async usedOf(owner: string): Promise<StoredKey[]> {
+      const keys = await rows.ofOwner(owner);
+      return keys.filter((key) => keys.filter(({ provider }) => provider === key.provider).indexOf(key) < perProvider);
+    },
+
+    /** @throws AppError `not_found` */
+    viewOf: async (owner: string, id: string): Promise<KeyView> => viewOf(await rows.mine(owner, id)),
+    mine: (owner: string, id: string): Promise<StoredKey> => rows.mine(owner, id),
+
+    perProvider,
 
     platformKey,
 
@@ -210,6 +246,9 @@ export function createVault({
     countSeal: masterKeys.countSeal,
   };
 }
+
+/** For the audit log. */
+const said = (value: unknown): string => (Array.isArray(value) ? value.join(' ') : `${value}`).slice(0, 500);
 
 const actorOf = ({ actor, userId }: KeyCaller): string => actor ?? userId;
 

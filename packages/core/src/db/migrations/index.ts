@@ -5,5 +5,6 @@ import { migration as m3 } from './0003_mail.ts';
 import { migration as m4 } from './0004_billing.ts';
 import { migration as m5 } from './0005_prices.ts';
 import { migration as m6 } from './0006_second_factors.ts';
+import { migration as m7 } from './0007_budgets.ts';
 
-export const migrations = [m0, m1, m2, m3, m4, m5, m6];
+export const migrations = [m0, m1, m2, m3, m4, m5, m6, m7];
