@@ -34,6 +34,8 @@ const ranks: readonly (readonly string[])[] = [
     'generation',
     'conversations',
     'prices',
+    'budgets',
+    'fallback-cap',
   ],
   ['relay', 'callers'],
   ['agents'],

@@ -241,10 +241,10 @@ export function createBudgets({ db, clock, log, audit, notice }: BudgetsParts) {
       for (const row of await ofOwner(owner)) if (isAt(place)(row)) await tellWhatIsSpent(row);
     },
 
-    /** Takes a budget away. @throws AppError `not_found`: there is none */
+    /** Takes a budget away; where there is none, nothing happens. */
     async remove(owner: string, key: Pick<StoredKey, 'id' | 'provider' | 'position'>): Promise<void> {
       const place = { owner, provider: key.provider, position: key.position };
-      if (!(await ofOwner(owner)).some(isAt(place))) throw new AppError('not_found', 'This key has no budget.');
+      if (!(await ofOwner(owner)).some(isAt(place))) return;
       const detail = { keyId: key.id, provider: key.provider, kind: 'none' };
       await atomically(db, (tx, t) => [
         ...forget(place),
