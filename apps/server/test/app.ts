@@ -159,9 +159,10 @@ export async function testApp(options: TestAppOptions = {}) {
       return Buffer.concat([...files.map((file) => readFileSync(join(file.parentPath, file.name))), Buffer.from(lines.join(''))]);
     },
 
-    /** Ends the server as SIGTERM does, and starts it anew on the same database. */
-    async restart(): Promise<void> {
+    /** Ends the server as SIGTERM does, and starts it anew on the same database. @param changed  what is different in its environment */
+    async restart(changed: Record<string, string> = {}): Promise<void> {
       await running.stop();
+      Object.assign(env, changed);
       running = await start();
     },
 
