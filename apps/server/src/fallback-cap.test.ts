@@ -1,6 +1,7 @@
 /** The cap on what goes to the platform's key in place of one's own: exact with many at once, across restarts, and given back as places are. */
 import { expect, test } from 'vitest';
 import { type Person, type TestApp, testApp } from '../test/app.ts';
+import { manualClock } from '../test/clock.ts';
 
 const cap = async (app: TestApp, who: Person, perDay?: number | null) => {
   const path = '/api/v1/api-keys/fallback-cap';
@@ -10,7 +11,9 @@ const cap = async (app: TestApp, who: Person, perDay?: number | null) => {
 const codeOf = async (res: Response) => ((await res.json()) as { error?: { code: string } }).error?.code;
 
 test('of many requests at once exactly as many fall back as the cap allows, and the rest hear why', async () => {
-  await using app = await testApp({ platform: { openai: 'good', anthropic: 'good' } });
+  // A day's worth of a waiting server's rounds would take minutes.
+  const clock = manualClock(Date.UTC(2026, 10, 23, 23, 50));
+  await using app = await testApp({ platform: { openai: 'good', anthropic: 'good' }, clock });
   const ada = await app.person({ keys: { openai: 'revoked' } });
   expect(await cap(app, ada)).toMatchObject({ perDay: null, usedToday: 0 });
   expect(await cap(app, ada, 7)).toMatchObject({ perDay: 7, usedToday: 0 });

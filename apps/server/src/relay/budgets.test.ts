@@ -80,8 +80,8 @@ test('a hard budget refuses what it cannot hold, says what to do, and sends noth
   expect(await errorOf(await message())).toMatchObject({ status: 402, type: 'billing_error', code: 'budget_reached' });
 });
 
-/** Some hours before a month ends. */
-const lateInTheMonth = () => manualClock(Date.UTC(2026, 10, 30, 22));
+/** Some minutes before a month ends. */
+const lateInTheMonth = () => manualClock(Date.UTC(2026, 10, 30, 23, 50));
 
 test('a raised budget, or the next month, lets requests through again', async () => {
   await using app = await testApp({ clock: lateInTheMonth() });

@@ -5,8 +5,10 @@ import {
   symOutlinedCheckCircle,
   symOutlinedDoNotDisturbOn,
   symOutlinedError,
+  symOutlinedInventory2,
   symOutlinedLockReset,
   symOutlinedRadioButtonUnchecked,
+  symOutlinedSavings,
   symOutlinedSchedule,
   symOutlinedWarning,
 } from '@quasar/extras/material-symbols-outlined';
@@ -21,6 +23,8 @@ export const stateLooks: Record<KeyState, { tone: 'good' | 'bad' | 'warn' | 'inf
   no_credit: { tone: 'warn', icon: symOutlinedAccountBalanceWallet },
   unverified: { tone: 'info', icon: symOutlinedSchedule },
   unreadable: { tone: 'bad', icon: symOutlinedLockReset },
+  budget: { tone: 'warn', icon: symOutlinedSavings },
+  beyond: { tone: 'quiet', icon: symOutlinedInventory2 },
   inactive: { tone: 'quiet', icon: symOutlinedDoNotDisturbOn },
   plan: { tone: 'warn', icon: symOutlinedBlock },
 };

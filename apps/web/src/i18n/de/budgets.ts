@@ -1,0 +1,56 @@
+import type { Messages } from '../i18n.ts';
+
+export const budgets: Messages['budgets'] = {
+  title: 'Monatsbudget',
+  none: 'Keines: Was dieser Schlüssel kosten darf, begrenzt nur {name}.',
+  set: 'Budget festlegen',
+  change: 'Budget ändern',
+  spent: '{spent} von {limit} im {month} verbraucht',
+  reserved: 'Laufende Anfragen kosten höchstens noch {amount}.',
+  atEnd: {
+    soft: 'Bei 80 und bei 100 % bekommst du Bescheid, Anfragen gehen weiter.',
+    refuse: 'Eine Anfrage, die mehr kosten könnte, als übrig ist, wird abgelehnt.',
+    platform: 'Eine Anfrage, die mehr kosten könnte, als übrig ist, läuft über den Schlüssel der Plattform.',
+  },
+  dialog: {
+    title: 'Monatsbudget: {title}',
+    limit: 'US-Dollar im Monat',
+    limitHint: 'Geschätzt nach öffentlichen Preisen. Monate zählen nach UTC.',
+    mistake: 'Ein Betrag in Dollar, etwa 20 oder 7,50.',
+    kind: 'Wenn es verbraucht ist',
+    soft: 'Bescheid geben',
+    hard: 'Anfragen ablehnen',
+    softMeans: 'Bei 80 und bei 100 % bekommst du Bescheid. Anfragen gehen weiter.',
+    hardMeans:
+      'Vor jeder Anfrage wird zurückgelegt, was sie höchstens kosten kann. Ist das mehr, als übrig ist, wird sie abgelehnt. Anfragen, die ihre Ausgabe begrenzen, legen weniger zurück; Modelle ohne bekannten Preis werden abgelehnt.',
+    thenPlatform: 'Statt abzulehnen den Schlüssel der Plattform benutzen',
+    thenPlatformOff: 'Nur solange „Ausweichen“ bei diesem Schlüssel eingeschaltet ist.',
+    counts: 'Was der Schlüssel seit Monatsbeginn gekostet hat, zählt mit.',
+    remove: 'Budget aufheben',
+  },
+  cap: {
+    title: 'Der Schlüssel der Plattform anstelle deines eigenen',
+    lead: 'Wenn ein Schlüssel von dir nicht funktioniert und „Ausweichen“ eingeschaltet ist, springt der Schlüssel der Plattform ein. Du kannst begrenzen, wie oft am Tag.',
+    used: 'Heute bisher keine Anfrage. | Heute bisher eine Anfrage. | Heute bisher {n} Anfragen.',
+    most: 'Höchstens so viele am Tag',
+    mostHint: 'Leer: so viele, wie deine Limits erlauben. Tage zählen nach UTC.',
+    mistake: 'Eine ganze Zahl oder nichts.',
+  },
+  order: {
+    place: 'Wird als Nummer {n} versucht',
+    up: 'Früher versuchen: {title}',
+    down: 'Später versuchen: {title}',
+    models: 'Für {models}',
+    allModels: 'Für alle Modelle',
+    edit: 'Name und Modelle',
+    another: 'Weiteren Schlüssel hinzufügen',
+    most: 'einen Schlüssel | {n} Schlüssel',
+  },
+  details: {
+    title: 'Name und Modelle: {title}',
+    name: 'Name',
+    nameHint: 'Für dich selbst, etwa „Arbeit“.',
+    models: 'Nur für diese Modelle',
+    modelsHint: 'Eines je Zeile. Mit * am Ende steht es für alle, die so beginnen, etwa gpt-4.1*. Leer: für alle.',
+  },
+};
