@@ -641,7 +641,9 @@ test('the OpenAPI document describes every door, and the page shows it without a
   const bodies = operations.filter(({ requestBody }) => requestBody).map(({ method, path }) => `${method} ${path}`);
   const withBody = [
     'PATCH /api/v1/admin/agents/{slug}',
+    'PATCH /api/v1/api-keys/fallback-cap',
     'PATCH /api/v1/api-keys/{id}',
+    'PATCH /api/v1/api-keys/{id}/budget',
     'PATCH /api/v1/conversations/{id}',
     'PATCH /api/v1/notices/preferences/{kind}',
     'POST /api/v1/admin/agents',
