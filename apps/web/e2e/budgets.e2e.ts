@@ -201,19 +201,23 @@ test('the cap on fallback: how many today, how many at most, and what the next r
   await page.goto('/settings/api-keys');
   const cap = page.getByRole('region', { name: 'The platform’s key in place of yours' });
   await cap.getByText('No request so far today.').waitFor();
-  const most = cap.getByLabel('Most requests a day');
-  await most.fill('many');
-  await cap.getByRole('button', { name: 'Save' }).click();
-  await cap.getByText('A whole number, or nothing.').waitFor();
-  await most.fill('1');
-  await most.press('Enter');
-  await cap.getByRole('status').filter({ hasText: 'Saved' }).waitFor();
+  const change = async (to: string) => {
+    await cap.getByRole('button', { name: 'Change cap' }).click();
+    await dialog(page).getByLabel('Most requests a day').fill(to);
+    await dialog(page).getByRole('button', { name: 'Save' }).click();
+  };
+  await change('many');
+  await dialog(page).getByText('A whole number, or nothing.').waitFor();
+  await dialog(page).getByLabel('Most requests a day').fill('1');
+  await page.keyboard.press('Enter');
+  await closed(page);
+  await cap.getByText('At most 1 a day.').waitFor();
   expect(await ask(secret, 5)).toBe(200);
   await cap.getByText('One request so far today.').waitFor();
   await card(page, 'OpenAI').getByText('Next request: fails until midnight UTC').waitFor();
   expect(await ask(secret, 5)).toBe(429);
-  await most.fill('');
-  await cap.getByRole('button', { name: 'Save' }).click();
+  await change('');
+  await cap.getByText('There is no cap.').waitFor();
   await card(page, 'OpenAI')
     .getByText(/Next request: the platform’s key/)
     .waitFor();

@@ -31,6 +31,9 @@ export const budgets: Messages['budgets'] = {
   cap: {
     title: 'Der Schlüssel der Plattform anstelle deines eigenen',
     lead: 'Wenn ein Schlüssel von dir nicht funktioniert und „Ausweichen“ eingeschaltet ist, springt der Schlüssel der Plattform ein. Du kannst begrenzen, wie oft am Tag.',
+    change: 'Grenze ändern',
+    none: 'Es gibt keine Grenze.',
+    atMost: 'Höchstens {n} am Tag.',
     used: 'Heute bisher keine Anfrage. | Heute bisher eine Anfrage. | Heute bisher {n} Anfragen.',
     most: 'Höchstens so viele am Tag',
     mostHint: 'Leer: so viele, wie deine Limits erlauben. Tage zählen nach UTC.',

@@ -30,6 +30,9 @@ export const budgets = {
   cap: {
     title: 'The platform’s key in place of yours',
     lead: 'When a key of yours does not work and its “Fallback” is on, the platform’s key steps in. You can limit how often a day.',
+    change: 'Change cap',
+    none: 'There is no cap.',
+    atMost: 'At most {n} a day.',
     used: 'No request so far today. | One request so far today. | {n} requests so far today.',
     most: 'Most requests a day',
     mostHint: 'Empty: as many as your limits allow. Days are those of UTC.',
