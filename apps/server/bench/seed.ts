@@ -89,7 +89,7 @@ async function writePeople({ file, into, tables: t, keyring, users, mixed }: Wri
       createdAt: now,
     });
     const sealed = keyring.seal('provider-key', [userId, 'openai', keyId], providerKey);
-    const place = { id: keyId, owner: userId, provider: 'openai', position: 0, keyHint: `****...${providerKey.slice(-4)}` };
+    const place = { id: keyId, owner: userId, provider: 'openai', position: 0, rank: 0, keyHint: `****...${providerKey.slice(-4)}` };
     key({ ...place, ...sealed, version: 1, status: 'valid', isActive: true, fallback: true, retries: 0, lastTestedAt: now, ...times });
   });
 }

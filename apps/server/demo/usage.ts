@@ -130,6 +130,8 @@ function openRequest(id: number, person: Person, habit: Habit, ending: Ending, s
     streamed: ending.cut === true || random() < (habit.streamed ?? 0),
     firstKeyId: keyId,
     keyId,
+    keyPosition: 0,
+    hold: null,
     source: keyId ? 'user' : 'platform',
     fallbackReason: keyId ? null : reason,
     slotAt: keyId || givenBack ? null : startedAt,

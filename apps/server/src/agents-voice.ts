@@ -1,13 +1,14 @@
 /** Which provider and model an agent speaks with: what was asked for, else what the conversation has, else what the caller's keys allow. */
 import { type ProviderId, type TierName, wrongField } from '@synthstack/core';
 import type { Agent } from './agents-roster.ts';
+import type { OwnKey } from './budgets.ts';
 import type { Caller } from './callers.ts';
 import type { Clock } from './ports/clock.ts';
 import { allProviders, providerOf } from './providers/catalog.ts';
 import type { Provider } from './providers/provider.ts';
 import { choose } from './relay/choose.ts';
 import { type GateRules, mayUse } from './relay/gate.ts';
-import type { StoredKey, UsableKey } from './vault.ts';
+import type { UsableKey } from './vault.ts';
 
 export interface Voice {
   provider: Provider;
@@ -22,7 +23,7 @@ export interface Wish {
 }
 
 export interface VoiceParts {
-  keysOf(userId: string): readonly StoredKey[] | Promise<readonly StoredKey[]>;
+  keysOf(userId: string): readonly OwnKey[] | Promise<readonly OwnKey[]>;
   platformKey(provider: ProviderId): UsableKey | null | Promise<UsableKey | null>;
   rules(tier: TierName): Pick<GateRules, 'models' | 'price'>;
   clock: Clock;
@@ -30,18 +31,18 @@ export interface VoiceParts {
 
 export function createVoices({ keysOf, platformKey, rules, clock }: VoiceParts) {
   /** Whose key would be tried first. @throws AppError what the gateway would say: nothing can be tried */
-  async function sourceOf(caller: Caller, provider: Provider): Promise<'user' | 'platform'> {
+  async function sourceOf(caller: Caller, provider: Provider, model: string): Promise<'user' | 'platform'> {
     const keys = (await keysOf(caller.userId)).filter((key) => key.provider === provider.id);
     const platform = (await platformKey(provider.id)) !== null;
-    const { attempts } = choose({ provider, keys, byok: caller.plan.byok, platform, nowMs: clock.now() });
+    const { attempts } = choose({ provider, keys, byok: caller.plan.byok, platform, model, nowMs: clock.now() });
     return attempts[0]?.source ?? 'platform';
   }
 
   /** @throws AppError that of the first provider: there is no way at all */
-  async function firstThatWorks(caller: Caller, before: ProviderId | null): Promise<Provider> {
+  async function firstThatWorks(caller: Caller, agent: Agent, before: ProviderId | null): Promise<Provider> {
     const ways = await Promise.all(
       allProviders.map(async (provider) => {
-        const source = await sourceOf(caller, provider).catch((error: unknown) => error);
+        const source = await sourceOf(caller, provider, agent.models[provider.id]).catch((error: unknown) => error);
         return { provider, source };
       }),
     );
@@ -57,7 +58,7 @@ export function createVoices({ keysOf, platformKey, rules, clock }: VoiceParts) 
     const model = agent.models[provider.id];
     const offered = rules(caller.plan.tier);
     if (mayUse(provider, model, offered)) return model;
-    const source = await sourceOf(caller, provider).catch(() => 'user');
+    const source = await sourceOf(caller, provider, model).catch(() => 'user');
     return source === 'user' ? model : (provider.models.find((one) => mayUse(provider, one, offered)) ?? model);
   }
 
@@ -69,7 +70,7 @@ export function createVoices({ keysOf, platformKey, rules, clock }: VoiceParts) 
     before: { provider: ProviderId | null; model: string | null } | null,
   ): Promise<Voice> {
     const given = wish.provider ? providerOf(wish.provider) : wish.model ? ownerOf(wish.model) : null;
-    const provider = given ?? (await firstThatWorks(caller, before?.provider ?? null));
+    const provider = given ?? (await firstThatWorks(caller, agent, before?.provider ?? null));
     // Whoever names a provider and no model wants the agent's own there, unless that is where they are.
     const chosen = wish.model ?? (before?.provider === provider.id ? before.model : null);
     return { provider, chosen, model: chosen ?? (await preferred(caller, agent, provider)) };

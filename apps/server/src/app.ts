@@ -15,11 +15,13 @@ import { createBackupRounds } from './backup-rounds.ts';
 import { createBilling } from './billing.ts';
 import { createTill } from './billing-till.ts';
 import { type Boot, livingBoots, startBoot } from './boot.ts';
+import { createBudgets, type OwnKey } from './budgets.ts';
 import { createCallers } from './callers.ts';
 import { createCheckLimits } from './check-limits.ts';
 import type { Config } from './config.ts';
 import { keyringOf } from './config-keyring.ts';
 import { createConversations } from './conversations.ts';
+import { createFallbackCap } from './fallback-cap.ts';
 import { createGateway } from './gateway.ts';
 import { createGenerationCache } from './generation.ts';
 import { createHealth } from './health.ts';
@@ -54,7 +56,7 @@ import { createSessionWatch } from './session-watch.ts';
 import { createSettings } from './settings.ts';
 import { createTierTable } from './settings-tiers.ts';
 import { createTokens } from './tokens.ts';
-import { createVault, type StoredKey, type UsableKey } from './vault.ts';
+import { createVault, type UsableKey } from './vault.ts';
 
 export interface Ports {
   clock: Clock;
@@ -80,6 +82,8 @@ export type Modules = Pick<
   | 'platformUsage'
   | 'limits'
   | 'tiers'
+  | 'budgets'
+  | 'fallbackCap'
   | 'plans'
   | 'tokens'
   | 'accounts'
@@ -131,6 +135,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const audit = createAudit({ db, clock });
     const mailer = mailerOf(config);
     const notices = createNotices({ db, clock, audit: audit.entry, mail: mailer !== null });
+    const budgets = createBudgets({ db, clock, log, audit: audit.entry, notice: notices.entry });
     const vault = createVault({
       db,
       keyring,
@@ -141,6 +146,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       notice: notices.entry,
       warn: log.warn,
       platformSecrets: config.platformKeys,
+      perProvider: config.ownKeysPerProvider,
+      budgets,
     });
     const settings = createSettings({ db, clock, audit: audit.entry, warn: log.warn });
     const tiers = createTierTable({
@@ -187,22 +194,8 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const rotation = createRotation({ db, keyring, log, audit: audit.entry, countSeal: vault.countSeal, livingBoots: living });
     return {
       ...{ config, clock, log, db, keyring, backup, outbound, sender, mailer },
-      ...{
-        audit,
-        auditLog: createAuditLog({ db }),
-        notices,
-        mail,
-        vault,
-        settings,
-        tiers,
-        plans,
-        tokens,
-        auth,
-        conversations,
-        prices,
-        rotation,
-      },
-      ...{ accounts, accountAdmin, accountSearch, announcements },
+      ...{ audit, auditLog: createAuditLog({ db }), notices, mail, vault, budgets, settings, tiers, plans, tokens, auth },
+      ...{ accounts, accountAdmin, accountSearch, announcements, conversations, prices, rotation },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -242,7 +235,8 @@ async function createElsewhere(config: Config, { db, clock, log, outbound, auth,
 /** The whole program, at work. @throws AppError */
 export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const modules = await createModules(config, ports);
-  const { clock, log, db, outbound, sender, vault, tokens, auth, plans, tiers, conversations, notices, mail, mailer, prices } = modules;
+  const { clock, log, db, outbound, sender, vault, budgets, tokens, auth, plans, tiers, conversations, notices, mail, mailer, prices } =
+    modules;
   await prices.fresh();
   await tiers.fresh();
   const boot = await startBoot({ db, clock, sealsWith: modules.keyring.sealingKeyId });
@@ -250,24 +244,32 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const watchSession = createSessionWatch({ clock, session: auth.liveSession });
   const live = createLive({ db, clock, watchSession });
   const noticesLive = createNoticesLive({ db, clock, watchSession });
-  const meter = createMeter({ db, clock, boot, price, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
+  const meter = createMeter({ db, clock, boot, price, budgets, holdMs: ports.holdMs ?? holdMs, changed: live.changed });
   const blocks = createBlocks({ db, clock });
   const platformUsage = { ...createPlatformUsage({ clock, blocks, price }), ...createPeopleUsage({ db, clock, blocks }) };
-  const repricing = createRepricing({ db, price, nowMs: clock.now, log });
+  const repricing = createRepricing({ db, price, budgets, nowMs: clock.now, log });
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
   await settleDead(boot);
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused, tierOf: tiers.of });
-  limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
+  const fallbackCap = createFallbackCap({
+    ...{ db, clock, audit: modules.audit.entry },
+    counters: createMemoryCounters(clock),
+    cache: createGenerationCache(db),
+  });
+  const slots = await meter.slotsSince(startOfUtcDay(clock.now()));
+  limits.restore(slots);
+  fallbackCap.restore(slots.filter(({ fellBack }) => fellBack));
 
   const callers = createCallers({ db, clock, tokens, auth, plans, identity: modules.identity });
-  const keys = createGenerationCache<readonly StoredKey[]>(db);
+  const keys = createGenerationCache<readonly OwnKey[]>(db);
   const platformKeys = createGenerationCache<UsableKey | null>(db);
   /** Each request asks for keys before it looks at a price. */
   const keysOf = (userId: string) => {
     const changing = prices.fresh();
-    const load = () => keys.get(userId, () => vault.sealedOf(userId));
-    return changing ? changing.then(load) : load();
+    const load = () => keys.get(userId, async () => budgets.attach(userId, await vault.usedOf(userId)));
+    const loaded = changing ? changing.then(load) : load();
+    return loaded instanceof Promise ? loaded.then((all) => budgets.fresh(userId, all)) : budgets.fresh(userId, loaded);
   };
   const platformKey = (provider: ProviderId) => platformKeys.get(provider, () => vault.platformKey(provider));
   const rules = (tier: TierName) => ({
@@ -282,6 +284,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     meter,
     metrics,
     limits,
+    budgets: { ...budgets, reserve: (request, amountNanoUsd) => budgets.reserve(request, boot.id, amountNanoUsd) },
+    fallbackCap,
+    price,
     clock,
     log,
     ...{ keysOf, platformKey, rules },
@@ -394,6 +399,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   async function settleDead(by: Boot): Promise<void> {
     const dead = await by.buryDead();
     const settled = await meter.settleDead(dead);
+    await budgets.releaseDead();
     if (settled > 0) log.warn({ requests: settled }, 'Settled requests that a process left open when it died');
     const cut = await conversations.settleDead();
     if (cut > 0) log.warn({ answers: cut }, 'Marked answers of agents that a process left open when it died');
@@ -412,6 +418,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     backups,
     metrics,
     limits,
+    fallbackCap,
     callers,
     relay,
     gateway,
@@ -442,7 +449,15 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       backups?.stop();
       await Promise.all([repricing.stop(), feed?.stop(), agents.idle(), modules.rotation.stop()]);
       await Promise.all([outbound.close(), mailer?.close()]);
-      await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle(), blocking.idle(), backups?.idle()]);
+      await Promise.all([
+        auth.links.idle(),
+        budgets.idle(),
+        checking.idle(),
+        post.idle(),
+        tidying.idle(),
+        blocking.idle(),
+        backups?.idle(),
+      ]);
       await tokens.flush();
       await boot.stop();
       await db.close();

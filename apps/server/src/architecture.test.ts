@@ -39,6 +39,8 @@ const ranks: readonly (readonly string[])[] = [
     'rotation',
     'backup',
     'settings',
+    'budgets',
+    'fallback-cap',
   ],
   ['relay', 'callers'],
   ['agents'],

@@ -10,7 +10,7 @@ import { createOwnHistory } from './audit-own.ts';
 import type { Clock } from './ports/clock.ts';
 
 export const auditActions = [
-  ...(['key.saved', 'key.replaced', 'key.tested', 'key.switched', 'key.removed'] as const),
+  ...(['key.saved', 'key.replaced', 'key.tested', 'key.switched', 'key.removed', 'budget.changed', 'fallback_cap.changed'] as const),
   ...(['key.restored', 'key.forgotten', 'key.expired'] as const),
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),

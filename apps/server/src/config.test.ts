@@ -126,6 +126,7 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
     good: ['https://api.stripe.com', 'http://127.0.0.1:9999', 'http://localhost:9999/'],
     bad: ['http://api.stripe.com', 'https://api.stripe.com/v1', 'https://u:p@api.stripe.com', 'api.stripe.com', 'http://localhost:3000'],
   },
+  OWN_KEYS_PER_PROVIDER: { good: ['1', '10'], bad: ['0', '11', '-1', '1.5', 'many'] },
   MAX_CONCURRENT_REQUESTS: { good: ['1', '200', '100000'], bad: ['0', '-1', '1.5', '100001', 'many'] },
   PLATFORM_MODELS_COMMUNITY: text,
   PLATFORM_MODELS_SUBSCRIBER: text,

@@ -7,7 +7,7 @@ import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
-import { AppError, KeyText, type ProviderId, type TierName, tierNames } from '@synthstack/core';
+import { AppError, KeyText, mostKeysPerProvider, type ProviderId, type TierName, tierNames } from '@synthstack/core';
 import { parseMasterKey } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { z } from 'zod';
@@ -172,6 +172,9 @@ const Env = z.object({
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
     .describe('How many AI requests one person may have under way at a time.'),
+  OWN_KEYS_PER_PROVIDER: whole(1, mostKeysPerProvider, `A whole number from 1 to ${mostKeysPerProvider}.`)
+    .default(1)
+    .describe('How many keys of a provider somebody may have, to be tried in order.'),
   SMTP_URL: z
     .string()
     .transform((text, ctx) => smtpServer(text, (message) => ctx.addIssue({ code: 'custom', message })) ?? z.NEVER)
@@ -293,6 +296,7 @@ function toConfig(env: z.infer<typeof Env>) {
       apiUrl: new URL(env.STRIPE_API_URL).origin,
     },
     maxConcurrentRequests: env.MAX_CONCURRENT_REQUESTS,
+    ownKeysPerProvider: env.OWN_KEYS_PER_PROVIDER,
     /** Both or none: then this server sends no e-mail. */
     mail: { server: env.SMTP_URL, from: env.MAIL_FROM },
     pricesUrl: env.PRICES_URL,

@@ -198,7 +198,17 @@ test('what another process begins and ends is told within seconds, each once', a
   const elsewhere = createMeter({ db, clock, boot: { id: 'other', slot: 1 }, price: () => null });
   const request: OpenRequest = {
     ...{ id: elsewhere.newId(), userId: 'ada', tier: 'premium', tokenId: null, provider: 'openai', route: '/v1/chat/completions' },
-    ...{ model: null, streamed: true, firstKeyId: 'key', keyId: 'key', source: 'user', fallbackReason: null, slotAt: null },
+    ...{
+      model: null,
+      streamed: true,
+      firstKeyId: 'key',
+      keyId: 'key',
+      source: 'user',
+      fallbackReason: null,
+      keyPosition: 0,
+      hold: null,
+      slotAt: null,
+    },
     startedAt: clock.now(),
   };
   await on.open('ada');

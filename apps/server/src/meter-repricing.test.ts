@@ -38,7 +38,15 @@ async function writeRequests(db: Db, count: number): Promise<void> {
     const request: OpenRequest = {
       ...{ id: meter.newId(), userId: `user-${i % 3}`, tokenId: null, route: '/v1/chat/completions', model, streamed: false, source },
       ...{ tier: i % 2 ? 'premium' : 'lifetime', provider: model?.startsWith('claude') ? 'anthropic' : 'openai' },
-      ...{ firstKeyId: 'key', keyId: source === 'user' ? `key-${i % 2}` : null, fallbackReason: null, slotAt: null, startedAt: nowMs },
+      ...{
+        firstKeyId: 'key',
+        keyId: source === 'user' ? `key-${i % 2}` : null,
+        fallbackReason: null,
+        keyPosition: 0,
+        hold: null,
+        slotAt: null,
+        startedAt: nowMs,
+      },
     };
     const tokens = { ...noTokens, input: 11 + i, cachedInput: i % 7, output: 3 * i + 1 };
     const usage = i % 13 === 0 ? null : { model: null, tokens, total: tokens.input + tokens.output };
@@ -141,7 +149,17 @@ test('a request costs what its model cost when it was made, not when it ended', 
       streamed: false,
       source: 'user',
     },
-    ...{ tier: 'premium', provider: 'openai', firstKeyId: 'key', keyId: 'key', fallbackReason: null, slotAt: null, startedAt: nowMs },
+    ...{
+      tier: 'premium',
+      provider: 'openai',
+      firstKeyId: 'key',
+      keyId: 'key',
+      fallbackReason: null,
+      keyPosition: 0,
+      hold: null,
+      slotAt: null,
+      startedAt: nowMs,
+    },
   };
   await meter.record(request);
   nowMs = dearerMs + 60_000;

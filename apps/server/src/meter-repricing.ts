@@ -6,6 +6,7 @@
 import { AppError, costNanoUsd, type ModelPrice, type ProviderId } from '@synthstack/core';
 import { type Db, must, prepared, type Statement } from '@synthstack/core/db';
 import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm';
+import type { Budgets } from './budgets.ts';
 import { isAnswer, type Place, placeOf } from './meter.ts';
 import { dayOf, dropBlocks } from './meter-blocks.ts';
 import type { Log } from './ports/log.ts';
@@ -14,6 +15,8 @@ export interface RepricingParts {
   db: Db;
   /** The price of a model at a time. */
   price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
+  /** What became priced was spent of its month's budget. */
+  budgets?: Pick<Budgets, 'priced'>;
   nowMs(): number;
   log: Pick<Log, 'info' | 'error'>;
   /** Rows of one transaction: a few milliseconds of the disk's time, which others wait for. */
@@ -22,7 +25,7 @@ export interface RepricingParts {
 
 export type Repricing = ReturnType<typeof createRepricing>;
 
-export function createRepricing({ db, price, nowMs, log, batchSize = 200 }: RepricingParts) {
+export function createRepricing({ db, price, budgets, nowMs, log, batchSize = 200 }: RepricingParts) {
   const statements = prepareStatements(db);
   const { request } = db.tables;
   let stopped = false;
@@ -55,7 +58,7 @@ export function createRepricing({ db, price, nowMs, log, batchSize = 200 }: Repr
       if (rows.length === 0) break;
       const priced = rows.flatMap((row) => withCost(row, price(model.provider, model.model, row.startedAt)));
       try {
-        if (priced.length > 0) await db.commit(listFor(db, statements, priced));
+        if (priced.length > 0) await db.commit(listFor(db, statements, priced, budgets));
         done += priced.length;
         lastId = rows.at(-1)?.id ?? lastId;
       } catch (error) {
@@ -150,7 +153,7 @@ function withCost(row: Row, modelPrice: ModelPrice | null): Priced[] {
 }
 
 /** One transaction: each row, and what it adds to the sums, of which the batch makes one statement a row of sums. */
-function listFor(db: Db, statements: Statements, rows: readonly Priced[]): Statement[] {
+function listFor(db: Db, statements: Statements, rows: readonly Priced[], budgets: RepricingParts['budgets']): Statement[] {
   const days = dropBlocks(
     db,
     rows.map(({ startedAt }) => dayOf(startedAt)),
@@ -159,8 +162,12 @@ function listFor(db: Db, statements: Statements, rows: readonly Priced[]): State
     const { id, cost } = row;
     const added = { ...placeOf(row, row.model), cost, unpriced: isAnswer(row) ? 1 : 0 };
     const sums = row.source === 'user' ? [...statements.sums, statements.keySum] : statements.sums;
+    const spent =
+      budgets && row.source === 'user' && row.keyId !== null
+        ? [budgets.priced({ keyId: row.keyId, startedAt: row.startedAt, costNanoUsd: cost })]
+        : [];
     // Priced by somebody else since it was read: all of the list is undone.
-    return [must(statements.row({ id, cost })), ...sums.map((sum) => sum(added))];
+    return [must(statements.row({ id, cost })), ...sums.map((sum) => sum(added)), ...spent];
   });
   return [...days, ...priced];
 }
@@ -168,7 +175,7 @@ function listFor(db: Db, statements: Statements, rows: readonly Priced[]): State
 type Statements = ReturnType<typeof prepareStatements>;
 
 function prepareStatements(db: Db) {
-  const { request, usageUser, usageTotal, usageUserDay, keyTotals } = db.tables;
+  const { request, usageUser, usageTotal, usageUserDay, keyTotals, providerKey } = db.tables;
   const hole = (name: string) => sql.placeholder(name) as never;
 
   /** @param place  the columns that say which row of the sums it is, and their names in `placeOf` */
@@ -190,6 +197,9 @@ function prepareStatements(db: Db) {
     return prepared<Record<string, unknown>>(update, ['cost', 'unpriced']);
   };
 
+  // A key that has been replaced or removed since was, unless its owner has several, at the first place.
+  const placeOfKey = sql`coalesce((select ${providerKey.position} from ${providerKey} where ${providerKey.id} = ${hole('keyId')}), 0)`;
+
   return {
     row: prepared<{ id: number; cost: number }>(
       db.orm
@@ -202,7 +212,7 @@ function prepareStatements(db: Db) {
       sum(usageTotal, same('bucket', 'provider', 'model', 'source', 'tier')),
       sum(usageUserDay, same('day', 'userId', 'source')),
     ],
-    keySum: sum(keyTotals, { owner: 'userId', provider: 'provider' }, eq(keyTotals.position, 0)),
+    keySum: sum(keyTotals, { owner: 'userId', provider: 'provider' }, eq(keyTotals.position, placeOfKey)),
   };
 }
 

@@ -103,7 +103,7 @@ export function prepareStatements(db: Db) {
     sumKey: prepared<Record<string, unknown>>(
       db.orm
         .insert(keyTotals)
-        .values(holes(['owner', 'provider', 'requests', 'totalTokens', 'costNanoUsd', 'unpricedRequests', 'lastUsedAt']))
+        .values(holes(['owner', 'provider', 'position', 'requests', 'totalTokens', 'costNanoUsd', 'unpricedRequests', 'lastUsedAt']))
         .onConflictDoUpdate({
           target: [keyTotals.owner, keyTotals.provider, keyTotals.position],
           set: {

@@ -14,6 +14,7 @@ import {
 import { type Addend, atomically, type Db, type List, must, type RequestState } from '@synthstack/core/db';
 import { and, eq, gte, inArray, isNotNull } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
+import type { Budgets, Hold } from './budgets.ts';
 import { createOpenings, type Recording } from './meter-openings.ts';
 import { createReports } from './meter-report.ts';
 import { createRequestLists } from './meter-requests.ts';
@@ -39,6 +40,10 @@ export interface OpenRequest {
   /** The key that the first attempt uses, and the one that the present attempt uses; null: the platform's. */
   firstKeyId: string | null;
   keyId: string | null;
+  /** The place of that key among its owner's of this provider (provider_key.position). */
+  keyPosition: number;
+  /** What the present attempt may cost at most, set aside in its key's budget; null: nothing. */
+  hold: Hold | null;
   source: KeySource;
   fallbackReason: FallbackReason | null;
   /** When a platform attempt took its place in the limits, in ms. */
@@ -65,6 +70,8 @@ export interface MeterParts {
   boot: Pick<Boot, 'id' | 'slot'>;
   /** The price of a model at a time. */
   price(provider: ProviderId, model: string, atMs: number): ModelPrice | null;
+  /** What is spent of budgets is written with the row. */
+  budgets?: Pick<Budgets, 'settlement' | 'settled'>;
   /** How long an opened row may wait for company or for its end, in ms; 0: it leaves at once. */
   holdMs?: number;
   /** Hears of each row that leaves for the disk open, and of each that has been closed there. */
@@ -73,7 +80,7 @@ export interface MeterParts {
 
 export type Meter = ReturnType<typeof createMeter>;
 
-export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () => undefined }: MeterParts) {
+export function createMeter({ db, clock, boot, price, budgets, holdMs = 0, changed = () => undefined }: MeterParts) {
   const statements = prepareStatements(db);
   const useOf = createUseCounter(db);
   /** The key that its row counts as opened, as a list of none or one. */
@@ -130,16 +137,18 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
      */
     async settle(request: OpenRequest, settlement: Settlement): Promise<Settled> {
       const closed = closedOf(request, settlement, { price, clock, boot });
-      const sums = closed.answered || settlement.usage ? [addendOf(statements, closed)] : [];
+      const sums: Addend[] = closed.answered || settlement.usage ? [addendOf(statements, closed)] : [];
+      const spent = budgets?.settlement(closed) ?? [];
       try {
-        const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...firstUse(request), ...sums]);
+        const inOne = openings.closeUnsent(request.id, () => [statements.openClosed(closed), ...firstUse(request), ...spent, ...sums]);
         const close = owed.has(request.id) ? statements.closeOnce : statements.close;
-        await (inOne ?? db.commit([must(close(closed)), ...sums]));
+        await (inOne ?? db.commit([must(close(closed)), ...spent, ...sums]));
         owed.delete(request.id);
         changed(request.userId);
+        budgets?.settled(closed);
         return closed;
       } catch (error) {
-        if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, [must(statements.closeOnce(closed)), ...sums]);
+        if (owed.size < maxOwed || owed.has(request.id)) owed.set(request.id, [must(statements.closeOnce(closed)), ...spent, ...sums]);
         throw error;
       }
     },
@@ -157,17 +166,20 @@ export function createMeter({ db, clock, boot, price, holdMs = 0, changed = () =
       return result?.changes ?? 0;
     },
 
-    /** The places in the limits that were taken since the start of a day, and in the minute before it, oldest first, from which limits.ts starts. */
-    async slotsSince(dayStartMs: number): Promise<{ userId: string; at: number }[]> {
+    /**
+     * The places in the limits that were taken since the start of a day, and in the minute before it, oldest first, from which limits.ts starts.
+     * `fellBack`: in place of a key of the user's own.
+     */
+    async slotsSince(dayStartMs: number): Promise<{ userId: string; at: number; fellBack: boolean }[]> {
       const { request } = db.tables;
       // At midnight the day begins anew, but not the minute.
       const sinceMs = dayStartMs - 60_000;
       const rows = await db.orm
-        .select({ userId: request.userId, at: request.slotAt })
+        .select({ userId: request.userId, at: request.slotAt, reason: request.fallbackReason })
         .from(request)
         .where(and(gte(request.id, idAt(sinceMs - dayMs / 24)), isNotNull(request.slotAt), gte(request.slotAt, sinceMs)))
         .orderBy(request.slotAt);
-      return rows.map((row) => ({ userId: row.userId, at: Number(row.at) }));
+      return rows.map((row) => ({ userId: row.userId, at: Number(row.at), fellBack: row.reason !== null }));
     },
 
     ...createReports({ db, clock, price }),
@@ -226,6 +238,8 @@ function closedOf(request: OpenRequest, settlement: Settlement, { price, clock, 
     tier: request.tier,
     tokenId: request.tokenId,
     keyId: request.keyId,
+    keyPosition: request.keyPosition,
+    hold: request.hold,
     firstKeyId: request.firstKeyId,
     provider: request.provider,
     route: request.route,
@@ -277,7 +291,7 @@ function addendOf(statements: Statements, closed: Settled): Addend {
   const lastUsedAt = wholeSecond(closed.endedAt);
   return {
     // The model last: it is the only one of these that a stranger may fill with anything.
-    place: `${place.userId} ${place.keyId} ${place.bucket} ${lastUsedAt} ${place.provider} ${place.source} ${place.tier} ${place.model}`,
+    place: `${place.userId} ${place.keyId} ${closed.keyPosition} ${place.bucket} ${lastUsedAt} ${place.provider} ${place.source} ${place.tier} ${place.model}`,
     amounts: [
       answered ? 1 : 0,
       closed.inputTokens ?? 0,
@@ -291,7 +305,7 @@ function addendOf(statements: Statements, closed: Settled): Addend {
       closed.totalTokens === null ? 1 : 0,
     ],
     statements(amounts) {
-      const values: Record<string, unknown> = { ...place, owner: place.userId, lastUsedAt };
+      const values: Record<string, unknown> = { ...place, owner: place.userId, position: closed.keyPosition, lastUsedAt };
       sumNames.forEach((name, i) => {
         values[name] = amounts[i];
       });

@@ -48,9 +48,9 @@ export function retire(tx: Orm, { retiredKey }: Tables, key: StoredKey, nowMs: n
 export const forgetAt = (tx: Orm, retiredKey: Table, place: KeyPlace): Statement =>
   statement(tx.delete(retiredKey).where(placeIs(retiredKey, place)));
 
-/** For the list in which `key` is restored: nobody else may have restored, replaced or removed it meanwhile. */
-export const takeBack = (tx: Orm, { retiredKey }: Tables, key: RetiredKey): Statement =>
-  must(tx.delete(retiredKey).where(and(eq(retiredKey.id, key.id), eq(retiredKey.nonce, key.sealed.nonce))));
+/** For the list in which `key` is restored: nobody else may have restored, replaced or removed it meanwhile. Its nonce may change (rotation.ts). */
+export const takeBack = (tx: Orm, { retiredKey }: Tables, { id }: RetiredKey): Statement =>
+  must(tx.delete(retiredKey).where(eq(retiredKey.id, id)));
 
 export function createRetired({ db, clock, writes, audit }: RetiredParts) {
   const { retiredKey } = db.tables;

@@ -1,5 +1,5 @@
 /** The rows of provider keys as the vault reads them: sealing, opening, and what people may see of them. */
-import { AppError, type KeyStatus, type KeyView, type ProviderId, toUsd } from '@synthstack/core';
+import { AppError, type BudgetView, type KeyStatus, type KeyView, type ProviderId, toUsd } from '@synthstack/core';
 import { type Db, prepareFind, type Tables } from '@synthstack/core/db';
 import type { Keyring, Purpose, Sealed } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
@@ -16,7 +16,7 @@ export interface KeyPlace {
   /** A user's id, or `platform`. */
   owner: string;
   provider: ProviderId;
-  /** 0, until an operator may have several keys of a provider. */
+  /** For good: totals and budget belong to it. 0, until an operator allows several keys of a provider. */
   position: number;
 }
 
@@ -41,6 +41,11 @@ export interface StoredKey extends KeyPlace {
   expiryTold: number | null;
   createdAt: Date;
   updatedAt: Date;
+  name: string | null;
+  /** Its place in the order in which keys of a provider are tried: the lowest first. */
+  rank: number;
+  /** The models that it is for; null: all. */
+  models: string[] | null;
 }
 
 /** A platform key that the operator gave in the environment: it has no row. */
@@ -62,14 +67,23 @@ type SealedKey = Pick<StoredKey, 'owner' | 'provider' | 'id' | 'sealed'>;
 
 export type KeyRows = ReturnType<typeof createKeyRows>;
 
-export function createKeyRows({ db, keyring, clock }: { db: Db; keyring: Keyring; clock: Clock }) {
+export interface KeyRowParts {
+  db: Db;
+  keyring: Keyring;
+  clock: Clock;
+  /** How many of an owner's keys for one provider are used. */
+  perProvider: number;
+  budgetsOf(owner: string): Promise<(place: Pick<KeyPlace, 'provider' | 'position'>) => BudgetView | null>;
+}
+
+export function createKeyRows({ db, keyring, clock, perProvider, budgetsOf }: KeyRowParts) {
   const { providerKey, keyTotals, retiredKey } = db.tables;
 
   const places = (place: KeyPlace) =>
     and(eq(providerKey.owner, place.owner), eq(providerKey.provider, place.provider), eq(providerKey.position, place.position));
 
   const select = (where: SQL | undefined) =>
-    db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.position));
+    db.orm.select().from(providerKey).where(where).orderBy(asc(providerKey.provider), asc(providerKey.rank), asc(providerKey.position));
   const findOfOwner = prepareFind(db, (owner) => select(eq(providerKey.owner, owner)));
 
   const read = async (where: SQL | undefined): Promise<StoredKey[]> => (await select(where)).map(readKey);
@@ -121,6 +135,7 @@ export function createKeyRows({ db, keyring, clock }: { db: Db; keyring: Keyring
     seal: (place: KeyPlace, id: string, secret: Secret): Sealed =>
       keyring.seal(purposeOf(place.owner), contextOf({ ...place, id }), secret.expose()),
 
+    /** @param keys  of one owner */
     async views(keys: readonly StoredKey[]): Promise<KeyView[]> {
       const owner = keys[0]?.owner;
       if (owner === undefined) return [];
@@ -128,10 +143,18 @@ export function createKeyRows({ db, keyring, clock }: { db: Db; keyring: Keyring
       const { id, provider, position, keyHint, until } = retiredKey;
       const restorable = and(eq(retiredKey.owner, owner), gt(until, new Date(clock.now())));
       const formers = await db.orm.select({ id, provider, position, keyHint, until }).from(retiredKey).where(restorable);
+      const all = await findOfOwner(owner);
+      const budgetOf = await budgetsOf(owner);
       return keys.map((key) => {
         const isHere = (one: { provider: ProviderId; position: number }) => one.provider === key.provider && one.position === key.position;
+        const inOrder = all.filter((one) => one.provider === key.provider);
+        const rank = Math.max(
+          0,
+          inOrder.findIndex((one) => one.id === key.id),
+        );
         const lastError = key.status === 'unreadable' ? whyUnreadable(key) : key.lastError;
-        return view({ ...key, lastError }, { totals: totals.find(isHere), former: formers.find(isHere), nowMs: clock.now() });
+        const shown = { lastError, position: rank, isBeyond: rank >= perProvider, budget: budgetOf(key) };
+        return view(key, shown, { totals: totals.find(isHere), former: formers.find(isHere), nowMs: clock.now() });
       });
     },
   };
@@ -144,14 +167,16 @@ function storedKey({ encryptedBlob, nonce, masterKeyId, version: _version, ...ro
   return { ...row, sealed: { masterKeyId, nonce, encryptedBlob } };
 }
 
+type Shown = Pick<KeyView, 'lastError' | 'position' | 'isBeyond' | 'budget'>;
+
 interface Beside {
   totals: Totals | undefined;
   former: Former | undefined;
   nowMs: number;
 }
 
-function view(key: StoredKey, { totals, former, nowMs }: Beside): KeyView {
-  const { id, provider, keyHint, status, isActive, fallback, lastError, lastTestedAt, expiresAt, createdAt } = key;
+function view(key: StoredKey, { lastError, ...shown }: Shown, { totals, former, nowMs }: Beside): KeyView {
+  const { id, provider, keyHint, status, isActive, fallback, lastTestedAt, expiresAt, createdAt, name, models } = key;
   return {
     id,
     provider,
@@ -171,5 +196,8 @@ function view(key: StoredKey, { totals, former, nowMs }: Beside): KeyView {
     lastUsedAt: totals?.lastUsedAt == null ? null : new Date(totals.lastUsedAt).toISOString(),
     lastTestedAt: lastTestedAt?.toISOString() ?? null,
     createdAt: createdAt.toISOString(),
+    name,
+    models,
+    ...shown,
   };
 }

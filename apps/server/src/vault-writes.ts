@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { AppError } from '@synthstack/core';
 import { atomically, bumpGeneration, type Db, must, type Statement } from '@synthstack/core/db';
 import type { Secret } from '@synthstack/core/secret';
-import { and, DrizzleQueryError, eq, type SQL } from 'drizzle-orm';
+import { and, DrizzleQueryError, eq, isNull, type SQL } from 'drizzle-orm';
 import type { AuditEntry } from './audit.ts';
 import type { Clock } from './ports/clock.ts';
 import type { CheckResult } from './providers/provider.ts';
@@ -20,8 +20,17 @@ export interface KeyWriteParts {
   audit(entry: AuditEntry): Statement;
 }
 
-/** How a key is put into its place. */
-export interface Putting {
+/** Where a key goes, and what it goes on with there. */
+export interface Spot extends KeyPlace, Pick<StoredKey, 'rank' | 'name' | 'models'> {
+  /** The one that it replaces. */
+  before: StoredKey | null;
+}
+export type FindSpot = () => Promise<Spot>;
+
+/** What is put there. */
+export interface NewSecret {
+  secret: Secret;
+  result: CheckResult;
   actor: string;
   /** Until when it is to be used. */
   expiry?: Pick<StoredKey, 'expiresAt' | 'expiryTold'>;
@@ -39,9 +48,9 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
   /** The key as it was used; once it is replaced, which makes another id, nothing. Its nonce may change: rotation.ts seals the same key anew. */
   const current = (key: StoredKey): SQL => eq(providerKey.id, key.id);
 
-  async function putOnce(place: KeyPlace, secret: Secret, result: CheckResult, putting: Putting): Promise<[StoredKey, StoredKey | null]> {
-    const { actor, restores, expiry = { expiresAt: null, expiryTold: null } } = putting;
-    const before = await rows.at(place);
+  async function putOnce(find: FindSpot, given: NewSecret): Promise<[StoredKey, StoredKey | null]> {
+    const { secret, result, actor, restores, expiry = { expiresAt: null, expiryTold: null } } = given;
+    const { before, ...place } = await find();
     const id = randomUUID();
     const sealed = rows.seal(place, id, secret);
     const counted = await masterKeys.countSeal();
@@ -54,12 +63,9 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
     const detail = { ...about, ...(before && { replaces: before.id }), ...(restores && { restores: restores.id }) };
     await atomically(db, (tx, t) => [
       ...(restores ? [takeBack(tx, t, restores)] : []),
-      // `fallback` is kept, so it must still be what was read.
+      // What is kept must still be what was read.
       ...(before
-        ? [
-            must(tx.delete(t.providerKey).where(and(current(before), eq(t.providerKey.fallback, before.fallback)))),
-            ...retire(tx, t, before, now.getTime()),
-          ]
+        ? [must(tx.delete(t.providerKey).where(and(current(before), isKept(before)))), ...retire(tx, t, before, now.getTime())]
         : []),
       tx.insert(t.providerKey).values({ ...key, ...sealed }),
       ...counted,
@@ -69,18 +75,26 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
     return [{ ...key, sealed }, before];
   }
 
+  const isKept = ({ fallback, rank, name }: StoredKey): SQL | undefined =>
+    and(
+      eq(providerKey.fallback, fallback),
+      eq(providerKey.rank, rank),
+      name === null ? isNull(providerKey.name) : eq(providerKey.name, name),
+    );
+
   return {
     current,
     scrub,
 
     /**
      * Seals and stores a key, in the place of the one that is there, which is kept for a day (vault-retired.ts).
-     * @throws AppError `storage_unavailable`: nothing was saved; `conflict`: the key to restore is not there any more
+     * @param find  says where, and is asked again where somebody else's write came between
+     * @throws AppError `storage_unavailable`: nothing was saved; `conflict`: the key to restore is not there any more; what `find` throws
      */
-    async put(place: KeyPlace, secret: Secret, result: CheckResult, putting: Putting): Promise<StoredKey> {
-      // One at a time for a place: what came between would make each try again. A nonce that was used before is tried again too.
-      const name = JSON.stringify([place.owner, place.provider, place.position]);
-      const put = () => untilUndisturbed(() => putOnce(place, secret, result, putting));
+    async put({ owner, provider }: Omit<KeyPlace, 'position'>, find: FindSpot, given: NewSecret): Promise<StoredKey> {
+      // One at a time for a provider: what came between would make each try again. A nonce that was used before is tried again too.
+      const name = JSON.stringify([owner, provider]);
+      const put = () => untilUndisturbed(() => putOnce(find, given));
       const [key, before] = await inTurn(name, put).catch((error: unknown) => {
         throw isStorage(error) ? notSaved(error) : error;
       });

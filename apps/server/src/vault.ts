@@ -4,9 +4,9 @@ import {
   type KeySwitches,
   KeyText,
   type KeyView,
+  type NewKey,
   ProviderId,
   providerIds,
-  type SaveKey,
   type TypedKey,
   type Verdict,
 } from '@synthstack/core';
@@ -15,6 +15,7 @@ import type { Keyring } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { and, eq } from 'drizzle-orm';
 import type { AuditAction, AuditEntry } from './audit.ts';
+import type { Budgets } from './budgets.ts';
 import type { CheckKind, CheckLimits } from './check-limits.ts';
 import type { NoticeEntry } from './notices.ts';
 import type { Clock } from './ports/clock.ts';
@@ -28,6 +29,7 @@ import { createPlatformKeys } from './vault-platform.ts';
 import { createRechecks } from './vault-rechecks.ts';
 import { createRetired, forgetAt, notRestored } from './vault-retired.ts';
 import { createKeyRows, type StoredKey, type UsableKey } from './vault-rows.ts';
+import { createSpots } from './vault-spots.ts';
 import { createTraffic } from './vault-traffic.ts';
 import { createKeyWrites, isConflict, untilUndisturbed } from './vault-writes.ts';
 
@@ -45,7 +47,12 @@ export interface VaultParts {
   warn?(fields: Fields, message: string): void;
   /** The operator's keys from the environment. */
   platformSecrets?: Partial<Record<ProviderId, Secret>>;
+  /** How many keys of a provider somebody may have. */
+  perProvider?: number;
+  budgets?: Pick<Budgets, 'viewsOf' | 'forget'>;
 }
+
+const noBudgets: NonNullable<VaultParts['budgets']> = { viewsOf: async () => () => null, forget: () => [] };
 
 /** Who asks, and whose keys it is about. */
 export interface KeyCaller {
@@ -69,10 +76,13 @@ export function createVault({
   notice,
   warn = () => undefined,
   platformSecrets = {},
+  perProvider = 1,
+  budgets = noBudgets,
 }: VaultParts) {
-  const rows = createKeyRows({ db, keyring, clock });
+  const rows = createKeyRows({ db, keyring, clock, perProvider, budgetsOf: budgets.viewsOf });
   const masterKeys = createMasterKeys({ db, keyring, clock, notice });
   const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
+  const spots = createSpots({ db, rows, clock, perProvider });
   const traffic = createTraffic({ db, clock, writes, notice, warn });
   const retired = createRetired({ db, clock, writes, audit });
   const expiry = createKeyExpiry({ db, clock, audit, notice });
@@ -100,15 +110,20 @@ export function createVault({
 
   return {
     /**
-     * Asks the provider, then stores the key in the place of the caller's former one, whatever the provider said.
-     * @throws AppError `plan_required`; `invalid_input` naming the field; `limit_reached`; `storage_unavailable`: nothing was saved
+     * Asks the provider, then stores the key, whatever the provider said: in the place of the caller's former one, or where several are allowed
+     * of the one that is named, or last.
+     * @throws AppError `plan_required`; `invalid_input` naming the field; `limit_reached`; `not_found`: no such key to replace; `conflict`: there
+     *   are as many as may be; `storage_unavailable`: nothing was saved
      */
-    async save(caller: KeyCaller, { expiresAt = null, ...input }: SaveKey): Promise<KeyView> {
-      const until = newExpiry(expiresAt, clock.now());
-      const secret = admit(caller, input, 'save');
-      const result = await sender.check(providerOf(input.provider), secret);
-      const place = { owner: caller.userId, provider: input.provider, position: 0 };
-      return viewOf(await writes.put(place, secret, result, { actor: actorOf(caller), expiry: until }));
+    async save(caller: KeyCaller, input: NewKey): Promise<KeyView> {
+      const { expiresAt = null, provider, apiKey } = input;
+      const expiry = newExpiry(expiresAt, clock.now());
+      const find = () => spots.forNew(caller.userId, input);
+      if (input.keyId !== undefined || perProvider > 1) await find();
+      const secret = admit(caller, { provider, apiKey }, 'save');
+      const result = await sender.check(providerOf(provider), secret);
+      const whose = { owner: caller.userId, provider };
+      return viewOf(await writes.put(whose, find, { secret, result, actor: actorOf(caller), expiry }));
     },
 
     /** Asks the provider and stores nothing. @throws AppError `plan_required`, `invalid_input`, `limit_reached` */
@@ -135,27 +150,29 @@ export function createVault({
       return verdictOf(result);
     },
 
-    /** Switches a key on or off, or its fallback, or says until when it is to be used. @throws AppError `not_found`, `invalid_input` */
-    async set(caller: KeyCaller, { id, isActive, fallback, expiresAt }: KeySwitches): Promise<KeyView> {
+    /**
+     * Switches a key on or off, or its fallback; says until when it is to be used; gives it a name, models, or another place in the order.
+     * @throws AppError `not_found`, `invalid_input`
+     */
+    async set(caller: KeyCaller, { id, expiresAt, ...given }: KeySwitches): Promise<KeyView> {
       const until = expiresAt === undefined ? undefined : newExpiry(expiresAt, clock.now());
       await untilUndisturbed(async () => {
         const key = await rows.mine(caller.userId, id);
-        if (isActive === undefined && fallback === undefined && until === undefined) return;
-        const detail = {
-          ...(isActive !== undefined && { isActive: `${isActive}` }),
-          ...(fallback !== undefined && { fallback: `${fallback}` }),
-          ...(until !== undefined && { expiresAt: until.expiresAt?.toISOString() ?? 'never' }),
-        };
+        const { isActive, fallback, name, models, position } = given;
+        const detail = Object.entries(given).flatMap(([field, value]) => (value === undefined ? [] : [[field, said(value)]]));
+        if (until) detail.push(['expiresAt', until.expiresAt?.toISOString() ?? 'never']);
+        if (detail.length === 0) return;
         await atomically(db, (tx, t) => [
           must(
             tx
               .update(t.providerKey)
-              .set({ isActive, fallback, ...until, updatedAt: new Date(clock.now()) })
+              .set({ isActive, fallback, name, models, ...until, updatedAt: new Date(clock.now()) })
               .where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId))),
           ),
-          entryFor(caller, 'key.switched', key, detail),
+          entryFor(caller, 'key.switched', key, Object.fromEntries(detail)),
           bumpGeneration(tx, t),
         ]);
+        if (position !== undefined) await spots.move(key, position);
       });
       return viewOf(await rows.mine(caller.userId, id));
     },
@@ -176,9 +193,9 @@ export function createVault({
       if (result.status !== 'valid') throw notRestored(result.status, provider.name);
       const { expiresAt } = old;
       const expiryTold = expiresAt && reminderDue(expiresAt, clock.now());
-      const putting = { actor: actorOf(caller), expiry: { expiresAt, expiryTold }, restores: old };
+      const given = { secret, result, actor: actorOf(caller), expiry: { expiresAt, expiryTold }, restores: old };
       try {
-        return await viewOf(await writes.put(old, secret, result, putting));
+        return await viewOf(await writes.put(old, () => spots.ofFormer(old), given));
       } catch (error) {
         // Restored, replaced or removed while the provider was asked.
         if (isConflict(error)) await retired.mine(caller.userId, id);
@@ -198,6 +215,7 @@ export function createVault({
         await atomically(db, (tx, t) => [
           must(tx.delete(t.providerKey).where(and(eq(t.providerKey.id, id), eq(t.providerKey.owner, caller.userId)))),
           forgetAt(tx, t.retiredKey, key),
+          ...budgets.forget(key),
           entryFor(caller, 'key.removed', key),
           bumpGeneration(tx, t),
         ]);
@@ -207,6 +225,18 @@ export function createVault({
 
     /** An owner's keys, still sealed, for a cache that the generation drops. */
     sealedOf: (owner: string): Promise<StoredKey[]> => rows.ofOwner(owner),
+
+    /** Those of them that are used: of each provider as many as this server allows. */
+    async usedOf(owner: string): Promise<StoredKey[]> {
+      const keys = await rows.ofOwner(owner);
+      return keys.filter((key) => keys.filter(({ provider }) => provider === key.provider).indexOf(key) < perProvider);
+    },
+
+    /** @throws AppError `not_found` */
+    viewOf: async (owner: string, id: string): Promise<KeyView> => viewOf(await rows.mine(owner, id)),
+    mine: (owner: string, id: string): Promise<StoredKey> => rows.mine(owner, id),
+
+    perProvider,
 
     /** The platform's key for a provider, as the next request uses it; null: there is none. */
     platformKey: platformKeys.usable,
@@ -261,6 +291,9 @@ export function createVault({
     masterKeyStates: masterKeys.states,
   };
 }
+
+/** For the audit log. */
+const said = (value: unknown): string => (Array.isArray(value) ? value.join(' ') : `${value}`).slice(0, 500);
 
 const actorOf = ({ actor, userId }: KeyCaller): string => actor ?? userId;
 

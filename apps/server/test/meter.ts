@@ -28,6 +28,8 @@ export function opening(meter: Meter, startedAt: number, more: Partial<OpenReque
     streamed: false,
     firstKeyId: 'key',
     keyId: 'key',
+    keyPosition: 0,
+    hold: null,
     source: 'user',
     fallbackReason: null,
     slotAt: null,

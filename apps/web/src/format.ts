@@ -10,6 +10,7 @@ const fractions = perLocale(
 const prices = perLocale((locale) => new Intl.NumberFormat(locale, { style: 'currency', currency: 'USD', maximumFractionDigits: 4 }));
 const dateTime = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone: zone }));
 const date = perLocale((locale, zone) => new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeZone: zone }));
+const month = perLocale((locale) => new Intl.DateTimeFormat(locale, { month: 'long', timeZone: 'UTC' }));
 const relative = perLocale((locale) => new Intl.RelativeTimeFormat(locale, { numeric: 'auto' }));
 
 export const formatCount = (count: number): string => whole().format(count);
@@ -33,6 +34,9 @@ export function formatAmount(amount: number, currency: string): string {
 
 export const formatDateTime = (iso: string): string => dateTime().format(new Date(iso));
 export const formatDate = (iso: string): string => date().format(new Date(iso));
+
+/** The month of a moment in UTC, by its name. */
+export const formatMonth = (ms: number): string => month().format(ms);
 
 const steps = [
   { unit: 'second', ms: 1_000, below: 60_000 },

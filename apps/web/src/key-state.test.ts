@@ -1,4 +1,4 @@
-import type { KeyView, PlanView, ProviderView } from '@synthstack/core';
+import type { BudgetView, KeyView, PlanView, ProviderView } from '@synthstack/core';
 import { expect, test } from 'vitest';
 import { keyState, nextSource, recognise } from './key-state.ts';
 
@@ -21,7 +21,16 @@ const key = (fields: Partial<KeyView>): KeyView => ({
   lastUsedAt: null,
   lastTestedAt: null,
   createdAt: '2026-11-23T00:00:00Z',
+  name: null,
+  models: null,
+  position: 0,
+  isBeyond: false,
+  budget: null,
   ...fields,
+});
+const budget = (more: Partial<BudgetView> = {}): BudgetView => ({
+  ...{ limitUsd: 10, spentUsd: 10, reservedUsd: 0, hard: true, thenPlatform: false, resetsAt: '2026-12-01T00:00:00Z' },
+  ...more,
 });
 const plan = (byok: boolean): PlanView => ({
   ...{ tier: byok ? 'premium' : 'community', plan: 'premium', state: byok ? 'active' : 'lapsed', lapsed: !byok, until: null, byok },
@@ -58,11 +67,30 @@ test.each([
   ['a key without credit and without fallback', key({ status: 'no_credit', fallback: false }), true, true, 'no_credit', 'nobody'],
   ['an unchecked key', key({ status: 'unverified' }), true, true, 'unverified', 'platform'],
   ['an unreadable key', key({ status: 'unreadable' }), true, true, 'unreadable', 'platform'],
+  ['a spent key', key({ budget: budget() }), true, true, 'budget', 'nobody'],
+  ['a spent key whose owner lets the platform step in', key({ budget: budget({ thenPlatform: true }) }), true, true, 'budget', 'platform'],
+  ['the same without fallback', key({ budget: budget({ thenPlatform: true }), fallback: false }), true, true, 'budget', 'nobody'],
+  ['a key with some of its budget left', key({ budget: budget({ spentUsd: 9 }) }), true, true, 'valid', 'own'],
+  ['a key whose budget only tells', key({ budget: budget({ hard: false }) }), true, true, 'valid', 'own'],
+  ['a spent key that is refused anyway', key({ budget: budget(), status: 'invalid' }), true, true, 'invalid', 'platform'],
+  ['a key beyond the number that is allowed', key({ isBeyond: true }), true, true, 'beyond', 'platform'],
   ['a good key on a lapsed plan', key({}), false, true, 'plan', 'platform'],
   ['a switched-off, invalid key on a lapsed plan', key({ isActive: false, status: 'invalid' }), false, true, 'plan', 'platform'],
 ] as const)('%s', (_name, stored, byok, platform, state, source) => {
   expect(keyState(stored, plan(byok))).toBe(state);
-  expect(nextSource(stored, plan(byok), provider('openai', platform))).toBe(source);
+  expect(nextSource(stored ? [stored] : [], plan(byok), provider('openai', platform)).source).toBe(source);
+});
+
+test('of several, the first that works is next; one that forbids the platform forbids it for all', () => {
+  const [dead, good, spent] = [key({ id: 'dead', status: 'invalid' }), key({ id: 'good' }), key({ id: 'spent', budget: budget() })];
+  const next = (...keys: KeyView[]) => {
+    const { source, key: which } = nextSource(keys, plan(true), provider('openai'));
+    return [source, which?.id];
+  };
+  expect(next(dead, good)).toEqual(['own', 'good']);
+  expect(next(spent, good)).toEqual(['own', 'good']);
+  expect(next(dead, spent)).toEqual(['nobody', 'spent']);
+  expect(next(dead)).toEqual(['platform', 'dead']);
 });
 
 test('the longest beginning says whose key it is', () => {

@@ -1,4 +1,5 @@
 import {
+  FallbackCapView,
   KeyHistory,
   KeyHistoryQuery,
   KeyList,
@@ -6,9 +7,11 @@ import {
   KeySwitches,
   KeyUses,
   KeyUsesQuery,
+  NewKey,
   OneKey,
   ProviderList,
-  SaveKey,
+  SetBudget,
+  SetFallbackCap,
   TypedKey,
   Verdict,
 } from '@synthstack/core';
@@ -23,16 +26,16 @@ export const keys = router({
   list: userProcedure
     .meta({ rest: 'GET /api/v1/api-keys', summary: 'Your provider keys' })
     .output(KeyList)
-    .query(async ({ ctx }) => ({ keys: await ctx.app.vault.list(ctx.caller.userId) })),
+    .query(async ({ ctx }) => ({ keys: await ctx.app.vault.list(ctx.caller.userId), perProvider: ctx.app.vault.perProvider })),
 
   save: userProcedure
     .meta({
       rest: 'POST /api/v1/api-keys',
       status: 201,
       summary:
-        'Check a key with its provider and store it sealed; it replaces the one of that provider, which can be restored for 24 hours',
+        'Check a key with its provider and store it sealed; unless several are allowed it replaces the one of that provider, which can be restored for 24 hours',
     })
-    .input(SaveKey)
+    .input(NewKey)
     .output(OneKey)
     .mutation(async ({ ctx, input }) => ({ key: await ctx.app.vault.save(owner(ctx.caller), input) })),
 
@@ -45,7 +48,7 @@ export const keys = router({
   set: userProcedure
     .meta({
       rest: 'PATCH /api/v1/api-keys/{id}',
-      summary: 'Switch a key on or off, and its fallback to the platform key, or say until when to use it',
+      summary: 'Switch a key on or off, and its fallback; until when to use it; its name, models and place in the order',
     })
     .input(KeySwitches)
     .output(OneKey)
@@ -89,6 +92,40 @@ export const keys = router({
     .input(KeyHistoryQuery)
     .output(KeyHistory)
     .query(({ ctx, input }) => ctx.app.audit.ofKeys(ctx.caller.userId, input)),
+  setBudget: userProcedure
+    .meta({ rest: 'PATCH /api/v1/api-keys/{id}/budget', summary: 'Set the monthly budget of a key' })
+    .input(SetBudget)
+    .output(OneKey)
+    .mutation(async ({ ctx, input: { id, ...budget } }) => {
+      const { vault, budgets } = ctx.app;
+      const { userId } = ctx.caller;
+      await budgets.set(userId, await vault.mine(userId, id), budget);
+      return { key: await vault.viewOf(userId, id) };
+    }),
+
+  removeBudget: userProcedure
+    .meta({ rest: 'DELETE /api/v1/api-keys/{id}/budget', status: 204, summary: 'Take the budget of a key away' })
+    .input(KeyRef)
+    .output(z.void())
+    .mutation(async ({ ctx, input }) => {
+      const { vault, budgets } = ctx.app;
+      await budgets.remove(ctx.caller.userId, await vault.mine(ctx.caller.userId, input.id));
+    }),
+
+  fallbackCap: userProcedure
+    .meta({ rest: 'GET /api/v1/api-keys/fallback-cap', summary: 'How many requests a day may use the platform key in place of yours' })
+    .output(FallbackCapView)
+    .query(({ ctx }) => ctx.app.fallbackCap.view(ctx.caller.userId)),
+
+  setFallbackCap: userProcedure
+    .meta({ rest: 'PATCH /api/v1/api-keys/fallback-cap', summary: 'Set or take away that cap' })
+    .input(SetFallbackCap)
+    .output(FallbackCapView)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = ctx.caller;
+      await ctx.app.fallbackCap.set(userId, input.perDay);
+      return ctx.app.fallbackCap.view(userId);
+    }),
 
   providers: userProcedure
     .meta({ rest: 'GET /api/v1/api-keys/providers', summary: 'The providers, their models and public prices' })

@@ -79,6 +79,10 @@ test('the doors are those of INTERFACE.md', () => {
       'GET /api/v1/api-keys/uses 200',
       'GET /api/v1/api-keys/history 200',
       'GET /api/v1/api-keys/providers 200',
+      'PATCH /api/v1/api-keys/{id}/budget 200',
+      'DELETE /api/v1/api-keys/{id}/budget 204',
+      'GET /api/v1/api-keys/fallback-cap 200',
+      'PATCH /api/v1/api-keys/fallback-cap 200',
       'GET /api/v1/api-keys/usage 200',
       'GET /api/v1/api-keys/usage/requests 200',
       'GET /api/v1/limits 200',
@@ -150,7 +154,7 @@ test('the doors are those of INTERFACE.md', () => {
 test('a key is saved, listed, checked, switched, tested, replaced and deleted', async () => {
   const app = await sharedApp();
   const ada = await app.person();
-  expect((await call(app, ada, 'GET /api/v1/api-keys')).body).toEqual({ keys: [] });
+  expect((await call(app, ada, 'GET /api/v1/api-keys')).body).toEqual({ keys: [], perProvider: 1 });
   const apiKey = app.newSecret('openai');
   const saved = await call(app, ada, 'POST /api/v1/api-keys', { json: { provider: 'openai', apiKey } });
   expect(saved.status).toBe(201);
@@ -160,7 +164,7 @@ test('a key is saved, listed, checked, switched, tested, replaced and deleted', 
   expect(key).toMatchObject({ fallback: true, lastError: null, totalRequests: 0, totalTokens: 0, estimatedCostUsd: 0, lastUsedAt: null });
   expect(key.createdAt).toMatch(instant);
   expect(key.lastTestedAt).toMatch(instant);
-  expect(hasShape(KeyList, (await call(app, ada, 'GET /api/v1/api-keys')).body)).toEqual({ keys: [key] });
+  expect(hasShape(KeyList, (await call(app, ada, 'GET /api/v1/api-keys')).body)).toEqual({ keys: [key], perProvider: 1 });
 
   const revoked = { provider: 'anthropic', apiKey: app.newSecret('anthropic', 'revoked') };
   const checked = await call(app, ada, 'POST /api/v1/api-keys/check', { json: revoked });
@@ -296,6 +300,18 @@ test('other doors name the field too', async () => {
     ['POST /api/v1/api-keys/x/test', undefined, ['id']],
     [`POST /api/v1/api-keys/${id}/test`, { force: true }, ['force']],
     [`DELETE /api/v1/api-keys/${id}'--`, undefined, ['id']],
+    [`PATCH /api/v1/api-keys/${id}`, { name: 'x'.repeat(61) }, ['name']],
+    [`PATCH /api/v1/api-keys/${id}`, { models: ['*x'] }, ['models.0']],
+    [`PATCH /api/v1/api-keys/${id}`, { models: 'gpt-4.1' }, ['models']],
+    [`PATCH /api/v1/api-keys/${id}`, { position: -1 }, ['position']],
+    [`PATCH /api/v1/api-keys/${id}`, { rank: 1 }, ['rank']],
+    [`PATCH /api/v1/api-keys/${id}/budget`, { limitUsd: 0, hard: true }, ['limitUsd']],
+    [`PATCH /api/v1/api-keys/${id}/budget`, { limitUsd: '5', hard: 1 }, ['limitUsd', 'hard']],
+    [`PATCH /api/v1/api-keys/${id}/budget`, { limitUsd: 1e9, hard: true }, ['limitUsd']],
+    [`PATCH /api/v1/api-keys/${id}/budget`, { limitUsd: 5, hard: true, spentUsd: 0 }, ['spentUsd']],
+    ['PATCH /api/v1/api-keys/fallback-cap', { perDay: 1.5 }, ['perDay']],
+    ['PATCH /api/v1/api-keys/fallback-cap', { perDay: -1 }, ['perDay']],
+    ['PATCH /api/v1/api-keys/fallback-cap', {}, ['perDay']],
     ['POST /api/v1/tokens', {}, ['name']],
     ['POST /api/v1/tokens', { name: '  ' }, ['name']],
     ['POST /api/v1/tokens', { name: 'x', expiresAt: 'tomorrow' }, ['expiresAt']],
@@ -701,7 +717,9 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'PATCH /api/v1/admin/limits/{tier}',
     'PATCH /api/v1/admin/models/{tier}',
     'PATCH /api/v1/admin/platform-keys/{id}',
+    'PATCH /api/v1/api-keys/fallback-cap',
     'PATCH /api/v1/api-keys/{id}',
+    'PATCH /api/v1/api-keys/{id}/budget',
     'PATCH /api/v1/conversations/{id}',
     'PATCH /api/v1/notices/preferences/{kind}',
     'POST /api/v1/admin/agents',

@@ -54,6 +54,8 @@ export const anthropic: Provider = {
   listed: prices.listed,
   countTokens,
   countInput,
+  // Anthropic wants every request to say the most that it may answer.
+  windows: () => ({ input: 1_000_000, output: 128_000 }),
   models: [
     ...prices.textModels.filter(isForPeople).sort((a, b) => version(b).localeCompare(version(a), 'en', { numeric: true })),
     ...documentedModels,

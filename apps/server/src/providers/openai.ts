@@ -2,7 +2,7 @@
 
 import { countInput, countTokens } from './openai-tokens.ts';
 import { createPrices } from './prices.ts';
-import type { Outcome, Provider, Route, StreamReader, StreamVerdict, Usage, UsageReader } from './provider.ts';
+import type { Outcome, Provider, Route, StreamReader, StreamVerdict, Usage, UsageReader, Windows } from './provider.ts';
 import { count, eventType, type Fields, fields, isCount, isObject, keepText, list, parsed, text } from './reading.ts';
 import { verdictOn } from './verdict.ts';
 
@@ -13,6 +13,22 @@ const documentedModels = ['gpt-4-turbo', 'gpt-4', 'gpt-3.5-turbo'];
 const textModel = /^(gpt-\d|o\d)/;
 /** Another medium, a snapshot, a variant for one task, or not to be had from OpenAI itself. */
 const specialModel = /audio|realtime|image|transcribe|tts|vision|search|research|codex|chat|instruct|preview|32k|16k|:|-\d{4}|^gpt-3|ft-/;
+
+/** As OpenAI's pages about each model have it. */
+const windows: readonly [model: RegExp, Windows][] = [
+  [/embedding/, { input: 300_000, output: 0 }],
+  [/tts/, { input: 4_096, output: 65_536 }],
+  [/transcribe/, { input: 65_536, output: 16_384 }],
+  [/image/, { input: 131_072, output: 16_384 }],
+  [/^(ft:)?gpt-3\.5/, { input: 16_385, output: 4_096 }],
+  [/^(ft:)?gpt-4(-0\d{3})?$/, { input: 8_192, output: 8_192 }],
+  [/^(ft:)?gpt-4-(turbo|\d{4}-preview|vision)/, { input: 128_000, output: 4_096 }],
+  [/^(ft:)?gpt-4o/, { input: 128_000, output: 16_384 }],
+  [/^(ft:)?gpt-4\.1/, { input: 1_047_576, output: 32_768 }],
+  [/^(o1|o3|o4)/, { input: 200_000, output: 100_000 }],
+  [/^gpt-5(-|$)/, { input: 400_000, output: 128_000 }],
+];
+const largest: Windows = { input: 1_100_000, output: 128_000 };
 
 const isForPeople = (id: string): boolean => textModel.test(id) && !specialModel.test(id);
 
@@ -40,6 +56,7 @@ export const openai: Provider = {
   listed: prices.listed,
   countTokens,
   countInput,
+  windows: (model) => windows.find(([pattern]) => pattern.test(model ?? ''))?.[1] ?? largest,
   models: [
     ...prices.textModels
       .filter((id) => isForPeople(id) && !documentedModels.includes(id))

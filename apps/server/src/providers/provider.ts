@@ -38,6 +38,8 @@ export interface Provider {
   countTokens(text: string, model: string | null): Promise<number>;
   /** How many tokens a request's input is, for estimates: its texts, and what the provider puts around them. */
   countInput(request: Record<string, unknown> | null, model: string | null): Promise<number>;
+  /** The most tokens that one request to a model may take in and give out; of a model that is not known, those of the largest. */
+  windows(model: string | null): Windows;
   /** Priced text models, for people to look at, best known first. */
   models: readonly string[];
   /** Whether a model that the list does not have is one for people to choose, by its name. */
@@ -47,6 +49,11 @@ export interface Provider {
   modelList: ModelList;
   /** Models that belong to one account, such as what it has trained: on the platform's key only those that the operator names. */
   privateModel?: RegExp;
+}
+
+export interface Windows {
+  input: number;
+  output: number;
 }
 
 /** The provider's own list of models (`GET /v1/models`), whose entries stand in `data` and have an `id`. */

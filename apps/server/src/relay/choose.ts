@@ -3,11 +3,14 @@
  * a place is the first step of a platform attempt.
  */
 import { AppError, type FallbackReason } from '@synthstack/core';
+import type { BudgetState } from '../budgets.ts';
 import type { Provider } from '../providers/provider.ts';
 import { isExpired } from '../vault-expiry.ts';
 import type { StoredKey } from '../vault-rows.ts';
 
-export type Candidate = Pick<StoredKey, 'status' | 'isActive' | 'fallback' | 'retryAt' | 'expiresAt'>;
+export type Candidate = Pick<StoredKey, 'status' | 'isActive' | 'fallback' | 'retryAt' | 'expiresAt' | 'models'> & {
+  budget: BudgetState | null;
+};
 
 export type Attempt<Key> =
   | { source: 'user'; key: Key /** The key was out of credit; this request finds out whether it still is. */; trial: boolean }
@@ -30,43 +33,63 @@ export interface Situation<Key> {
   platform: boolean;
   /** The route is served on own keys alone, whatever the operator has. */
   ownOnly?: boolean;
+  /** null: the request names none, as far as anybody can tell. */
+  model: string | null;
   nowMs: number;
 }
 
-/** @throws AppError `no_key`, `plan_required`, `key_unusable`: nothing can be tried; the sentence says what to do */
-export function choose<Key extends Candidate>({ provider, keys, byok, platform, ownOnly = false, nowMs }: Situation<Key>): Choice<Key> {
+/**
+ * @throws AppError `no_key`, `plan_required`, `key_unusable`, `budget_reached`: nothing can be tried; the sentence says what to do
+ */
+export function choose<Key extends Candidate>(situation: Situation<Key>): Choice<Key> {
+  const { provider, keys, byok, platform, ownOnly = false, model, nowMs } = situation;
   const attempts: Attempt<Key>[] = [];
   let reason: FallbackReason | null = null;
+  let isSpent = false;
+  let isDated = false;
   for (const key of keys) {
-    const obstacle = obstacleOf(key, byok, nowMs);
+    const obstacle = obstacleOf(key, { byok, model, nowMs });
     if (obstacle === null) attempts.push({ source: 'user', key, trial: key.status === 'no_credit' });
-    else reason ??= obstacle;
+    else if (reason === null) [reason, isDated] = [obstacle, obstacle === 'inactive' && key.isActive];
+    isSpent ||= obstacle === 'budget' && !key.budget?.thenPlatform;
   }
   if (attempts.length > 0) reason = null;
-  if (platform && keys.every((key) => key.fallback)) attempts.push({ source: 'platform' });
+  if (platform && !isSpent && keys.every((key) => key.fallback || isForOthers(key, byok, model))) attempts.push({ source: 'platform' });
   if (attempts.length === 0) {
-    const expired = reason === 'inactive' && keys[0]?.isActive === true;
-    throw nothingToTry({ provider, byok, platform, ownOnly, reason, expired });
+    throw nothingToTry({ provider, byok, platform, ownOnly, reason: isSpent ? 'budget' : reason, isDated });
   }
   return { attempts, reason };
 }
 
-/** Why a key cannot be tried now; null: it can. */
-function obstacleOf(key: Candidate, byok: boolean, nowMs: number): FallbackReason | null {
+type Circumstances = Pick<Situation<Candidate>, 'byok' | 'model' | 'nowMs'>;
+
+/** Why a key cannot be tried now; null: it can. The budget of a key that would not be used anyway is of no matter. */
+function obstacleOf(key: Candidate, { byok, model, nowMs }: Circumstances): FallbackReason | null {
   if (!byok) return 'plan';
   // Its owner has switched it off, now or from a date on.
   if (!key.isActive || isExpired(key, nowMs)) return 'inactive';
-  if (key.status === 'valid') return null;
-  if (key.status === 'no_credit') return key.retryAt !== null && key.retryAt.getTime() <= nowMs ? null : 'no_credit';
-  return key.status;
+  if (!isFor(key, model)) return 'model';
+  const isDue = key.status === 'no_credit' && key.retryAt !== null && key.retryAt.getTime() <= nowMs;
+  if (key.status !== 'valid' && !isDue) return key.status;
+  return key.budget?.isReached ? 'budget' : null;
+}
+
+/** Such a key has no say in what becomes of this request. */
+const isForOthers = (key: Candidate, byok: boolean, model: string | null): boolean => byok && !isFor(key, model);
+
+/** Whether its owner keeps a key for this model, each named as it is or by its beginning with a * after it. */
+function isFor({ models }: Pick<Candidate, 'models'>, model: string | null): boolean {
+  if (models === null || model === null) return true;
+  return models.some((one) => (one.endsWith('*') ? model.startsWith(one.slice(0, -1)) : model === one));
 }
 
 type Dead = Required<Pick<Situation<Candidate>, 'provider' | 'byok' | 'platform' | 'ownOnly'>> & {
   reason: FallbackReason | null;
-  expired: boolean;
+  /** Its owner has set a date for it, which has passed. */
+  isDated: boolean;
 };
 
-function nothingToTry({ provider, byok, platform, ownOnly, reason, expired }: Dead): AppError {
+function nothingToTry({ provider, byok, platform, ownOnly, reason, isDated }: Dead): AppError {
   const headers: Record<string, string> = reason ? { 'x-byok-fallback-reason': reason } : {};
   const lack = ownOnly
     ? `This works with your own ${provider.name} key only: on the platform's nothing is kept at ${provider.name}`
@@ -87,16 +110,18 @@ function nothingToTry({ provider, byok, platform, ownOnly, reason, expired }: De
       { headers },
     );
   }
-  return new AppError(
-    'key_unusable',
-    `Your ${provider.name} key cannot be used: ${expired ? whyExpired : why[reason]}${next} (Settings > API Keys).`,
-    {
-      headers,
-    },
-  );
+  if (reason === 'budget') {
+    return new AppError(
+      'budget_reached',
+      `The monthly budget of your ${provider.name} key is used up. Raise it in Settings > API Keys, or wait until the month ends (UTC).`,
+      { headers },
+    );
+  }
+  const because = isDated ? whyDated : why[reason];
+  return new AppError('key_unusable', `Your ${provider.name} key cannot be used: ${because}${next} (Settings > API Keys).`, { headers });
 }
 
-const whyExpired = 'the date that you have set for it has passed. Replace it, or change the date';
+const whyDated = 'the date that you have set for it has passed. Replace it, or change the date';
 const why: Record<FallbackReason, string> = {
   inactive: 'it is switched off. Switch it on',
   plan: 'your plan does not include own keys. Renew it',
@@ -104,6 +129,8 @@ const why: Record<FallbackReason, string> = {
   unverified: 'it has not been checked yet, because the provider could not be reached. Test it',
   no_credit: 'its account has no credit. Add credit at the provider, then test it',
   unreadable: 'this server cannot open it any more. Enter it again',
+  budget: 'its monthly budget is used up. Raise it',
+  model: 'you keep it for other models. Name this model among its own',
   bad_key: 'the provider does not accept it. Replace it',
   out_of_credit: 'its account has no credit. Add credit at the provider, then test it',
 };

@@ -3,17 +3,22 @@
  * recorded once, says so before another key is tried, and is settled once, whatever happens.
  */
 import { AppError, type FallbackReason, type KeySource } from '@synthstack/core';
+import type { Budgets, Hold } from '../budgets.ts';
+import type { FallbackCap } from '../fallback-cap.ts';
 import type { Limits, Place } from '../limits.ts';
 import { type Meter, modelNameOf, type OpenRequest, requestIdOf, type Settlement, startOf } from '../meter.ts';
 import type { Recording } from '../meter-openings.ts';
 import type { Log } from '../ports/log.ts';
 import type { Route, Usage } from '../providers/provider.ts';
+import type { StoredKey } from '../vault-rows.ts';
 import { estimateUsage } from './estimate.ts';
 import type { AiRequest } from './request.ts';
 
 export interface JourneyParts {
   meter: Pick<Meter, 'begin' | 'countUse' | 'reroute' | 'settle'>;
   limits: Pick<Limits, 'take' | 'giveBack'>;
+  budgets: Pick<Budgets, 'release'>;
+  fallbackCap: FallbackCap;
   log: Log;
 }
 
@@ -29,6 +34,8 @@ export class Journey {
   /** The row is on disk, or on its way there; null: not even asked for, or there is none. */
   #recording: Recording | null = null;
   #place: Place | null = null;
+  /** The place among those that the caller allows in place of their own key; null: none is held. */
+  #fallbackAt: number | null = null;
   #capped: number | null = null;
   /** Told or worked out already, should the settled row not reach the disk at once. */
   #usage: Usage | null = null;
@@ -41,12 +48,13 @@ export class Journey {
     this.#parts = parts;
   }
 
-  onOwnKey(keyId: string): void {
+  onOwnKey({ id, position }: Pick<StoredKey, 'id' | 'position'>): void {
     const { row } = this;
     this.source = 'user';
     row.source = 'user';
-    row.keyId = keyId;
-    row.firstKeyId ??= keyId;
+    row.keyId = id;
+    row.keyPosition = position;
+    row.firstKeyId ??= id;
     row.fallbackReason = null;
     row.slotAt = null;
   }
@@ -68,16 +76,37 @@ export class Journey {
     this.#capped = tokens;
   }
 
-  /** @throws AppError `limit_reached` */
+  /** What the present attempt may cost at most is set aside: in the key's budget, until the row is closed or `letGo`. */
+  hold(hold: Hold): void {
+    this.row.hold = hold;
+  }
+
+  /** The attempt cost nothing, and what comes next is not this key's. @throws AppError `storage_unavailable`: it is held until the row is closed */
+  async letGo(): Promise<void> {
+    if (this.row.hold === null) return;
+    await this.#parts.budgets.release(this.row);
+    this.row.hold = null;
+  }
+
+  /** @throws AppError `limit_reached`; `key_unusable`: the caller allows nothing in place of their own key */
   async takePlace(nowMs: number): Promise<void> {
     const { userId, tier } = this.#request.caller;
-    this.#place = await this.#parts.limits.take(userId, tier, nowMs);
+    if (this.reason !== null) this.#fallbackAt = await this.#parts.fallbackCap.take(userId, this.#request.provider.name, nowMs);
+    try {
+      this.#place = await this.#parts.limits.take(userId, tier, nowMs);
+    } catch (error) {
+      await this.giveBack();
+      throw error;
+    }
     this.row.slotAt = this.#place.at;
   }
 
   async giveBack(): Promise<void> {
-    if (this.#place) await this.#parts.limits.giveBack(this.#request.caller.userId, this.#place);
+    const { userId } = this.#request.caller;
+    if (this.#place) await this.#parts.limits.giveBack(userId, this.#place);
+    if (this.#fallbackAt !== null) await this.#parts.fallbackCap.giveBack(userId, this.#fallbackAt);
     this.#place = null;
+    this.#fallbackAt = null;
     this.row.slotAt = null;
   }
 
@@ -138,8 +167,12 @@ export class Journey {
   async fail(error: AppError): Promise<AppError> {
     if (undoes.has(error.code)) await this.giveBack();
     const answer = error.with(this.#headersOfError());
-    if (!this.#recording) return answer;
     try {
+      // Nothing was sent: there is no row that would say so.
+      if (!this.#recording) {
+        await this.letGo();
+        return answer;
+      }
       const left = error.code === clientLeft.code;
       const known = this.#usage ?? (error === clientLeft ? await this.#costOfLeaving() : null);
       const end = left ? { status: null, errorCode: 'client_closed' } : { status: error.form.http, errorCode: error.code };
@@ -206,6 +239,8 @@ function openRow({ id, caller, provider, route, json }: AiRequest): OpenRequest 
     streamed: json?.stream === true,
     firstKeyId: null,
     keyId: null,
+    keyPosition: 0,
+    hold: null,
     source: 'platform',
     fallbackReason: null,
     slotAt: null,

@@ -2,9 +2,11 @@
  * One AI request, whoever asks: choose -> record -> attempts -> settle. It keeps two promises: no byte of an answer leaves before
  * its request is on disk, and no answer ends before its usage is on disk.
  */
-import { AppError, type FallbackReason, type ProviderId, type TierName, toAppError } from '@synthstack/core';
+import { AppError, type FallbackReason, type ModelPrice, type ProviderId, type TierName, toAppError } from '@synthstack/core';
+import type { Budgets, Hold, OwnKey, Refused } from '../budgets.ts';
+import type { FallbackCap } from '../fallback-cap.ts';
 import type { Limits } from '../limits.ts';
-import type { Meter } from '../meter.ts';
+import type { Meter, OpenRequest } from '../meter.ts';
 import type { Metrics, UpstreamOutcome } from '../metrics.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -12,8 +14,9 @@ import type { Exchange } from '../ports/outbound.ts';
 import type { Outcome } from '../providers/provider.ts';
 import type { Sender, UpstreamRequest } from '../providers/send.ts';
 import type { Vault } from '../vault.ts';
-import type { StoredKey, UsableKey } from '../vault-rows.ts';
+import type { UsableKey } from '../vault-rows.ts';
 import { type Answer, type Call, call, type Refusal } from './attempt.ts';
+import { tooDear, unpriced } from './budget-errors.ts';
 import { type Attempt, choose } from './choose.ts';
 import { createConcurrency } from './concurrency.ts';
 import { deliverBytes } from './deliver-bytes.ts';
@@ -23,20 +26,24 @@ import { clientLeft, Journey } from './journey.ts';
 import { platformFailure } from './platform-failure.ts';
 import { createPlatformModels } from './platform-models.ts';
 import { type PlatformRules, platformRequest } from './platform-request.ts';
-import { type AiRequest, asksForUsage, type Outlet } from './request.ts';
+import { type AiRequest, asksForUsage, modelOf, type Outlet } from './request.ts';
 import { askForUsage } from './splice.ts';
+import { countedCost, worstCost } from './worst-cost.ts';
 
 export type { AiRequest, Outlet } from './request.ts';
 
 export interface RelayParts {
   sender: Sender;
   vault: Pick<Vault, 'use' | 'isNews' | 'report' | 'takeTrial'>;
-  /** The caller's keys and the platform's, still sealed, from a cache that every change drops. */
-  keysOf(userId: string): readonly StoredKey[] | Promise<readonly StoredKey[]>;
+  /** The caller's keys and the platform's, still sealed, from a cache that every change drops; what is left of hard budgets is as it is now. */
+  keysOf(userId: string): readonly OwnKey[] | Promise<readonly OwnKey[]>;
   platformKey(provider: ProviderId): UsableKey | null | Promise<UsableKey | null>;
   meter: Meter;
   metrics: Pick<Metrics, 'upstream' | 'undecoded'>;
   limits: Limits;
+  budgets: Pick<Budgets, 'release'> & { reserve(request: OpenRequest, amountNanoUsd: number): ReturnType<Budgets['reserve']> };
+  fallbackCap: FallbackCap;
+  price(provider: ProviderId, model: string): ModelPrice | null;
   clock: Clock;
   log: Log;
   rules(tier: TierName): PlatformRules;
@@ -51,7 +58,8 @@ interface Ready {
   key: UsableKey;
   request: UpstreamRequest;
 }
-type Way = { request: AiRequest; outlet: Outlet; journey: Journey };
+/** `spent`: why an own key did not answer, where its budget forbids the platform's in its place. */
+type Way = { request: AiRequest; outlet: Outlet; journey: Journey; spent?: AppError };
 
 export type Relay = ReturnType<typeof createRelay>;
 
@@ -78,6 +86,7 @@ export function createRelay(parts: RelayParts) {
         byok: caller.byok,
         platform: platformKey !== null,
         ownOnly: !route.stateless,
+        model: modelOf(request),
         nowMs: clock.now(),
       };
       const choice = choose(situation);
@@ -92,11 +101,13 @@ export function createRelay(parts: RelayParts) {
     }
   }
 
-  async function tryInOrder(way: Way, attempts: Attempt<StoredKey>[]): Promise<void> {
+  async function tryInOrder(way: Way, attempts: Attempt<OwnKey>[]): Promise<void> {
     const { request, journey } = way;
     let left = attempts.length;
     for (const attempt of attempts) {
       left -= 1;
+      // Another key of the caller's own may still answer, but not the platform's.
+      if (way.spent && attempt.source === 'platform') throw way.spent;
       const mayFallBack = left > 0;
       if (attempt.source === 'platform' && request.route.tellsModels) return tellModels(way);
       const ready = await prepare(way, attempt);
@@ -108,25 +119,59 @@ export function createRelay(parts: RelayParts) {
         const reason = reasonOf(refusal);
         if (!reason || !mayFallBack) return returnRefusal(way, refusal);
         journey.passOver(reason);
-      } else if (!mayFallBack) throw keyUnusable(request);
+        await journey.letGo();
+      } else if (!mayFallBack) throw way.spent ?? keyUnusable(request);
     }
   }
 
-  function prepare({ request, journey }: Way, attempt: Attempt<StoredKey>): Ready | Promise<Ready | null> {
-    if (attempt.source === 'platform') return preparePlatform(request, journey);
-    return attempt.trial ? tryOwn(request, journey, attempt.key) : prepareOwn(request, journey, attempt.key);
+  function prepare(way: Way, attempt: Attempt<OwnKey>): Ready | Promise<Ready | null> {
+    if (attempt.source === 'platform') return preparePlatform(way.request, way.journey);
+    const { key, trial } = attempt;
+    // Nearly all keys need neither.
+    return trial || key.budget?.hard ? admitOwn(way, key, trial) : prepareOwn(way.request, way.journey, key);
   }
 
-  /** A key that may have no credit. null: another request has its trial already. */
-  async function tryOwn(request: AiRequest, journey: Journey, key: StoredKey): Promise<Ready | null> {
-    if (await vault.takeTrial(key)) return prepareOwn(request, journey, key);
+  /** null: the key's budget has no room for this request, or the key may have no credit and another request is finding out. */
+  async function admitOwn(way: Way, key: OwnKey, trial: boolean): Promise<Ready | null> {
+    const { request, journey } = way;
+    if (key.budget?.hard && request.route.usage) {
+      journey.onOwnKey(key);
+      const refusal = await setAside(request, journey);
+      if (refusal) {
+        journey.passOver('budget');
+        if (!refusal.thenPlatform) way.spent ??= refusal.error;
+        return null;
+      }
+    }
+    if (!trial || (await vault.takeTrial(key))) return prepareOwn(request, journey, key);
     journey.passOver('no_credit');
+    await journey.letGo();
+    return null;
+  }
+
+  /** What the request may cost at most, in its key's hard budget. @returns null: it is set aside, or there is no such budget any more */
+  async function setAside(request: AiRequest, journey: Journey): Promise<{ error: AppError; thenPlatform: boolean } | null> {
+    const { provider } = request;
+    const model = modelOf(request);
+    const price = model === null ? null : parts.price(provider.id, model);
+    // Unknown is not zero: what cannot be priced cannot be held to an amount.
+    if (!price) return { error: unpriced(provider, model), thenPlatform: false };
+    let amount = worstCost(request, price);
+    let answer: Hold | Refused | null = await parts.budgets.reserve(journey.row, amount);
+    if (answer && 'leftNanoUsd' in answer && answer.leftNanoUsd > 0) {
+      const counted = await countedCost(request, price);
+      if (counted < amount && counted <= answer.leftNanoUsd) answer = await parts.budgets.reserve(journey.row, counted);
+      amount = counted;
+    }
+    if (answer === null) return null;
+    if ('leftNanoUsd' in answer) return { error: tooDear(request, amount, answer), thenPlatform: answer.thenPlatform };
+    journey.hold(answer);
     return null;
   }
 
   /** The user's own key: the request goes up as it is. */
-  function prepareOwn(request: AiRequest, journey: Journey, key: StoredKey): Ready {
-    journey.onOwnKey(key.id);
+  function prepareOwn(request: AiRequest, journey: Journey, key: OwnKey): Ready {
+    journey.onOwnKey(key);
     const { body, json } = request;
     const ask = request.route.asksForUsage && json?.stream === true && !asksForUsage(json);
     return { key, request: upstream(request, body && json && ask ? askForUsage(body, json) : body) };
@@ -163,6 +208,7 @@ export function createRelay(parts: RelayParts) {
       await vault.report(key, 'unreadable');
       if (journey.source === 'platform') throw platformFailure(request.provider, null, clock.now(), request.caller.byok);
       journey.passOver('unreadable');
+      await journey.letGo();
       return null;
     }
     journey.record();

@@ -45,3 +45,7 @@ export function asksForUsage(json: Record<string, unknown> | null): boolean {
   const options = json?.stream_options;
   return typeof options === 'object' && options !== null && 'include_usage' in options && options.include_usage === true;
 }
+
+/** The model that is asked for; null: none, as far as anybody can tell. */
+export const modelOf = ({ json, route }: Pick<AiRequest, 'json' | 'route'>): string | null =>
+  typeof json?.model === 'string' ? json.model : (route.defaultModel ?? null);

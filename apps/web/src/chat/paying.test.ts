@@ -11,7 +11,17 @@ const provider = (id: ProviderView['id'], platform: boolean): ProviderView => ({
   models: [],
 });
 const key = (fields: Partial<KeyView>) =>
-  ({ provider: 'openai', status: 'valid', isActive: true, fallback: true, lastError: null, ...fields }) as KeyView;
+  ({
+    provider: 'openai',
+    status: 'valid',
+    isActive: true,
+    fallback: true,
+    lastError: null,
+    isBeyond: false,
+    models: null,
+    budget: null,
+    ...fields,
+  }) as KeyView;
 const plan = (byok: boolean) => ({ byok }) as PlanView;
 const both = [provider('openai', true), provider('anthropic', true)];
 

@@ -22,12 +22,17 @@ export interface Purse {
 /** Of the next request, as far as one can know beforehand. */
 export function wouldPay({ keys, plan, providers }: Purse, id: ProviderId): Paying {
   const provider = providers.find((one) => one.id === id);
-  const key = keys.find((one) => one.provider === id);
-  const source = provider ? nextSource(key, plan, provider) : 'nobody';
+  if (!provider) return { whose: 'nobody', why: 'nobody' };
+  const { source, key } = nextSource(
+    keys.filter((one) => one.provider === id),
+    plan,
+    provider,
+  );
   if (source === 'nobody') return { whose: 'nobody', why: 'nobody' };
   if (source === 'own') return { whose: 'user', why: 'user' };
   const state = keyState(key, plan);
-  return { whose: 'platform', why: state === 'none' || state === 'valid' || state === 'limited' ? 'platform' : state };
+  const isNone = state === 'none' || state === 'valid' || state === 'limited' || state === 'beyond';
+  return { whose: 'platform', why: isNone ? 'platform' : state };
 }
 
 /** The one that answers where none was chosen: the first whose own key works, else the first with a platform key. */

@@ -23,6 +23,9 @@ const root = join(import.meta.dirname, '../../../..');
 const sources = [
   ...[
     'vault.ts',
+    'vault-spots.ts',
+    'budgets.ts',
+    'fallback-cap.ts',
     'vault-rows.ts',
     'vault-writes.ts',
     'vault-status.ts',
@@ -112,6 +115,9 @@ test.each([
   'There is no platform key of OpenAI for this request, and you have no OpenAI key. Add yours in Settings > API Keys.',
   'Your OpenAI key cannot be used: it is switched off. Switch it on (Settings > API Keys).',
   "The platform's OpenAI key does not work at the moment; the administrators have been told. Try again later, or add your own key in Settings > API Keys.",
+  'The monthly budget of your OpenAI key is used up. Raise it in Settings > API Keys, or wait until the month ends (UTC).',
+  'This request may cost up to $1.28, and $0.050 of the monthly budget of your OpenAI key ($5.00) is left. Set a lower max_completion_tokens, raise the budget in Settings > API Keys, or wait until 2026-12-01 (UTC).',
+  'The model "x" has no known price, so this request cannot be held to the monthly budget of your OpenAI key. Use a model with a price (GET /api/v1/api-keys/providers lists them), let the budget only tell you (Settings > API Keys), or ask an administrator to set its price.',
   'OpenAI refused this request: The model `x` does not exist.',
   'The connection to OpenAI failed. Please try again in a moment.',
 ])('what a chat may show of other parts of the server is there in German: %s', (sentence) => {

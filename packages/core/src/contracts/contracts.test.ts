@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { Credentials, Email, Me, Password, SetUp, UpdateMe } from './accounts.ts';
 import { outcomes } from './bounds.ts';
-import { KeyRef, KeySwitches, KeyText, KeyView, keyStatuses, ProviderId, TypedKey, Verdict } from './keys.ts';
+import { KeyRef, KeySwitches, KeyText, KeyView, keyStatuses, ProviderId, SetBudget, TypedKey, Verdict } from './keys.ts';
 import { LimitsView, PlanView, TierSchema } from './plans.ts';
 import { NewToken, TokenRef, TokenView } from './tokens.ts';
 import { Timezone, UsageChange, UsageExport, UsageQuery, UsageReport, UsageRequests, UsageRequestsQuery } from './usage.ts';
@@ -128,7 +128,34 @@ const storedKey = {
   lastUsedAt: null,
   lastTestedAt: at,
   createdAt: at,
+  name: null,
+  models: null,
+  position: 0,
+  isBeyond: false,
+  budget: { limitUsd: 20, spentUsd: 0.5, reservedUsd: 0, hard: true, thenPlatform: false, resetsAt: at },
 };
+
+test('a name is trimmed, models are each named once, and nothing stands for none', () => {
+  expect(KeySwitches.parse({ id, name: '  work ', models: ['gpt-4.1*', ' gpt-4.1* ', 'o3'] })).toEqual({
+    id,
+    name: 'work',
+    models: ['gpt-4.1*', 'o3'],
+  });
+  expect(KeySwitches.parse({ id, name: ' ', models: [] })).toEqual({ id, name: null, models: null });
+  for (const models of [['*'], ['a b'], ['gpt-4*mini'], ['']]) expect(refusals(KeySwitches, { id, models })).toHaveProperty('models.0');
+});
+
+test.each([
+  [0.01, 0.01],
+  [19.999, 20],
+  [1_000_000, 1_000_000],
+])('a budget of %d dollars is one of %d, in whole cents', (limitUsd, stored) => {
+  expect(SetBudget.parse({ id, limitUsd, hard: true }).limitUsd).toBe(stored);
+});
+
+test.each([0, -1, 0.001, 1_000_001, Number.NaN, Number.POSITIVE_INFINITY, '5', null])('%s is no budget', (limitUsd) => {
+  expect(refusals(SetBudget, { id, limitUsd, hard: true })).toHaveProperty('limitUsd');
+});
 
 test('what is not in the view of a key cannot leave with it', () => {
   const row = { ...storedKey, apiKey: key, encryptedBlob: 'AAAA', nonce: 'BBBB', masterKeyId: 'mk_1', owner: 'ada' };

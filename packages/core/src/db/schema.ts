@@ -275,7 +275,10 @@ export function schema(dialect: Dialect) {
     (t) => [index('gateway_token_user').on(t.userId)],
   );
 
-  /** Sealed secrets. `owner` is a user id or `platform`; `position` orders several keys of one provider (0, until an operator allows more). */
+  /**
+   * Sealed secrets. `owner` is a user id or `platform`. `position` is the place that a key of a provider has for good: totals and budget belong
+   * to it and go on when the key is replaced (0, until an operator allows more). `rank` orders them; lowest first.
+   */
   const providerKey = table(
     'provider_key',
     {
@@ -303,6 +306,10 @@ export function schema(dialect: Dialect) {
       expiryTold: integer('expiry_told'),
       createdAt: instant('created_at').notNull(),
       updatedAt: instant('updated_at').notNull(),
+      name: text('name'),
+      rank: integer('rank').notNull().default(0),
+      /** The models that it is for; null: all. */
+      models: json('models').$type<string[] | null>(),
     },
     (t) => [
       unique('provider_key_place').on(t.owner, t.provider, t.position),
@@ -523,6 +530,53 @@ export function schema(dialect: Dialect) {
     },
     (t) => [primaryKey({ columns: [t.userId, t.provider, t.hour, t.keyId, t.tokenId] }), index('key_use_hour').on(t.hour)],
   );
+
+  /**
+   * A month's budget of a key, by the key's place, so that it goes on when the key is replaced. `period` is the month (its start in UTC, ms) that
+   * `spent` and `reserved` are about. `reserved` is the sum of `reservation` for it: what requests under way may cost at most. budgets.ts.
+   */
+  const budget = table(
+    'budget',
+    {
+      owner: text('owner').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      position: integer('position').notNull(),
+      limitNanoUsd: integer('limit_nano_usd').notNull(),
+      /** false: its owner is told, and requests go on. */
+      hard: boolean('hard').notNull(),
+      /** At the end of a hard one the platform's key answers in its place. */
+      thenPlatform: boolean('then_platform').notNull().default(false),
+      period: integer('period').notNull(),
+      spentNanoUsd: integer('spent_nano_usd').notNull().default(0),
+      reservedNanoUsd: integer('reserved_nano_usd').notNull().default(0),
+      updatedAt: instant('updated_at').notNull(),
+    },
+    (t) => [primaryKey({ columns: [t.owner, t.provider, t.position] })],
+  );
+
+  /** What one request under way may cost at most of a hard budget. Gone when the request's row is closed, or its process is dead. */
+  const reservation = table(
+    'reservation',
+    {
+      requestId: integer('request_id').primaryKey(),
+      bootId: text('boot_id').notNull(),
+      owner: text('owner').notNull(),
+      provider: text('provider').$type<ProviderId>().notNull(),
+      position: integer('position').notNull(),
+      period: integer('period').notNull(),
+      amountNanoUsd: integer('amount_nano_usd').notNull(),
+    },
+    (t) => [index('reservation_place').on(t.owner, t.provider, t.position)],
+  );
+
+  /** How many requests a UTC day somebody lets go to the platform's key in place of their own; no row: as many as their limits allow. fallback-cap.ts */
+  const fallbackCap = table('fallback_cap', {
+    userId: text('user_id')
+      .primaryKey()
+      .references(() => user.id, { onDelete: 'cascade' }),
+    perDay: integer('per_day').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  });
 
   /** A running process. A start settles the open requests of boots that are dead, and of no others. */
   const boot = table('boot', {
@@ -814,6 +868,9 @@ export function schema(dialect: Dialect) {
     usagePerson,
     keyTotals,
     keyUse,
+    budget,
+    reservation,
+    fallbackCap,
     boot,
     notice,
     noticePref,

@@ -86,6 +86,16 @@ export const answers: Readonly<Record<string, string>> = {
     'Die Plattform hat für diese Anfrage keinen Schlüssel von {name}, und dein Tarif enthält keine eigenen Schlüssel. Mit einem Tarif, der sie enthält, kannst du deinen in den Einstellungen unter „API-Schlüssel“ hinzufügen.',
   'Your {name} key is kept, but your plan does not include own keys now. With a plan that includes them it works again as it is (Settings > Plan and limits){next}.':
     'Dein Schlüssel von {name} ist gespeichert, aber dein Tarif enthält gerade keine eigenen Schlüssel. Mit einem Tarif, der sie enthält, funktioniert er wieder (Einstellungen, „Tarif und Limits“).',
+  'The monthly budget of your {name} key is used up. Raise it in Settings > API Keys, or wait until the month ends (UTC).':
+    'Das Monatsbudget deines Schlüssels von {name} ist verbraucht. Erhöhe es in den Einstellungen unter „API-Schlüssel“, oder warte, bis der Monat endet (UTC).',
+  'This request may cost up to {amount}, and {left} of the monthly budget of your {name} key ({limit}) is left. {lower} the budget in Settings > API Keys, or wait until {day} (UTC).':
+    'Diese Anfrage kann bis zu {amount} kosten, und vom Monatsbudget deines Schlüssels von {name} ({limit}) sind {left} übrig. Erhöhe das Budget in den Einstellungen unter „API-Schlüssel“, wähle ein günstigeres Modell, oder warte bis {day} (UTC).',
+  '{which} has no known price, so this request cannot be held to the monthly budget of your {name} key. {rest}':
+    'Der Preis des Modells ist nicht bekannt, deshalb lässt sich diese Anfrage nicht am Monatsbudget deines Schlüssels von {name} messen. Wähle ein anderes Modell, lass das Budget nur Bescheid geben (Einstellungen, „API-Schlüssel“), oder bitte deine Administration, den Preis einzutragen.',
+  "You allow {most} requests a day on the platform's key in place of your own, and today's are used. Wait until midnight UTC, or look after your {name} key or this cap in Settings > API Keys.":
+    'Du erlaubst {most} Anfragen am Tag über den Schlüssel der Plattform anstelle deines eigenen, und die von heute sind verbraucht. Warte bis Mitternacht UTC, oder kümmere dich in den Einstellungen unter „API-Schlüssel“ um deinen Schlüssel von {name} oder um diese Grenze.',
+  "Your own {name} key does not answer, and you allow no requests on the platform's key in its place. Look after the key, or change that, in Settings > API Keys.":
+    'Dein eigener Schlüssel von {name} funktioniert nicht, und du erlaubst an seiner Stelle keine Anfragen über den Schlüssel der Plattform. Kümmere dich um den Schlüssel, oder ändere das, in den Einstellungen unter „API-Schlüssel“.',
   'Your {name} key cannot be used: {why} (Settings > API Keys).':
     'Dein Schlüssel von {name} lässt sich nicht benutzen. Was zu tun ist, steht in den Einstellungen unter „API-Schlüssel“.',
   'Your {name} key cannot be used at the moment. Settings > API Keys says what to do.':

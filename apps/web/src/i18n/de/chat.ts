@@ -90,6 +90,8 @@ export const chat: Messages['chat'] = {
     unverified: 'Der {provider}-Schlüssel der Plattform zahlt: Deiner konnte noch nicht geprüft werden.',
     no_credit: 'Der {provider}-Schlüssel der Plattform zahlt: Dein Konto dort hat kein Guthaben.',
     unreadable: 'Der {provider}-Schlüssel der Plattform zahlt: Deiner ist auf diesem Server nicht lesbar.',
+    budget: 'Der {provider}-Schlüssel der Plattform zahlt: Das Budget deines eigenen ist verbraucht.',
+    model: 'Der {provider}-Schlüssel der Plattform zahlt: Deinen hältst du für andere Modelle bereit.',
     bad_key: 'Der {provider}-Schlüssel der Plattform hat gezahlt: {provider} hat deinen gerade abgelehnt.',
     out_of_credit: 'Der {provider}-Schlüssel der Plattform hat gezahlt: Dein Guthaben dort ist gerade ausgegangen.',
   },

@@ -3,6 +3,7 @@ import type { Translation } from '../i18n.ts';
 import { account } from './account.ts';
 import { agents } from './agents.ts';
 import { answers } from './answers.ts';
+import { budgets } from './budgets.ts';
 import { catalog } from './catalog.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
@@ -16,6 +17,6 @@ import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
 export const de: Translation = {
-  messages: { account, agents, chat, common, keys, notices, plan, profile, security, tokens, usage },
+  messages: { account, agents, budgets, chat, common, keys, notices, plan, profile, security, tokens, usage },
   sentences: { ...sentences, ...answers, ...catalog },
 };

@@ -56,10 +56,12 @@ export const keys: Messages['keys'] = {
     add: 'Schlüssel hinzufügen',
     next: 'Nächste Anfrage:',
     own: 'dein Schlüssel',
+    ownNamed: 'dein Schlüssel {key}',
     platform: 'der Schlüssel der Plattform',
     platformLeft: 'der Schlüssel der Plattform: noch {left} von {limit} in dieser Minute',
     platformDayLeft: 'der Schlüssel der Plattform: noch {left} von {limit} heute',
     platformFull: 'schlägt bis {when} fehl: Dein Limit für den Schlüssel der Plattform ist aufgebraucht',
+    capFull: 'schlägt bis Mitternacht UTC fehl: Was du anstelle deines Schlüssels erlaubst, ist verbraucht',
     nobody: 'schlägt fehl: {why}',
     failing: 'Anfragen schlagen fehl?',
     failingSteps: [
@@ -137,6 +139,16 @@ export const keys: Messages['keys'] = {
       means: 'Dieser Server kann den gespeicherten Schlüssel nicht mehr öffnen, weil sein Hauptschlüssel gewechselt hat.',
       fails: 'dein Schlüssel lässt sich nicht öffnen',
     },
+    budget: {
+      label: 'Budget verbraucht',
+      means: '{name} akzeptiert diesen Schlüssel, aber sein Budget für diesen Monat ist verbraucht.',
+      fails: 'das Budget deines Schlüssels ist für diesen Monat verbraucht',
+    },
+    beyond: {
+      label: 'Gespeichert, nicht benutzt',
+      means: 'Dieser Server erlaubt {most} für {name}, und andere von dir stehen vor diesem. Nach vorn gerückt wird er benutzt.',
+      fails: 'vor deinem Schlüssel stehen so viele, wie dieser Server erlaubt',
+    },
     inactive: {
       label: 'Ausgeschaltet',
       means: 'Der Schlüssel bleibt gespeichert, wird aber nicht benutzt.',
@@ -172,6 +184,8 @@ export const keys: Messages['keys'] = {
       'Drücke „Ersetzen“ und gib den Schlüssel noch einmal ein, oder einen neuen.',
       'Wenn das allen passiert ist, sag deiner Administration Bescheid.',
     ],
+    budget: ['Erhöhe unten das Budget, oder warte, bis der Monat endet.'],
+    beyond: [],
     inactive: ['Schalte „Aktiv“ ein, um ihn wieder zu benutzen.'],
     expired: ['Drücke „Ersetzen“ und gib einen neuen ein, oder ändere das Datum, wenn dieser noch gilt.'],
     plan: [],

@@ -99,6 +99,25 @@ export const sentences: Readonly<Record<string, string>> = {
     'Das sieht nach einem Schlüssel von {other} aus ({otherFormat}), nicht von {name}. Wähle {choice} als Anbieter, oder füge einen Schlüssel von {same} ein ({format}).',
   'This does not look like a key of {name}: those begin as {format}. Copy the whole key from {url}.':
     'Das sieht nicht nach einem Schlüssel von {name} aus: Die beginnen mit {format}. Kopiere den ganzen Schlüssel von {url}.',
+  // Budgets, several keys and the cap on fallback
+  'Write the name as text.': 'Schreib den Namen als Text.',
+  'At most 60 characters.': 'Höchstens 60 Zeichen.',
+  'Write models as text.': 'Schreib die Modelle als Text.',
+  'The name of a model, or the beginning of some with a * at the end, such as gpt-4.1*.':
+    'Der Name eines Modells, oder der Anfang von mehreren mit * am Ende, etwa gpt-4.1*.',
+  'At most 50 models.': 'Höchstens 50 Modelle.',
+  'A whole number.': 'Eine ganze Zahl.',
+  'A whole number, or nothing.': 'Eine ganze Zahl oder nichts.',
+  'Counted from 0.': 'Gezählt ab 0.',
+  '0 or more.': '0 oder mehr.',
+  'At most 1000000.': 'Höchstens 1.000.000.',
+  'There are not so many keys.': 'So viele Schlüssel gibt es nicht.',
+  'An amount of US dollars.': 'Ein Betrag in US-Dollar.',
+  'At least $0.01.': 'Mindestens 0,01 $.',
+  'At most $1,000,000.': 'Höchstens 1.000.000 $.',
+  'There is no such key to replace.': 'Den Schlüssel, der ersetzt werden soll, gibt es nicht (mehr). Lade die Seite neu.',
+  'You have {most} keys of {name}, which is as many as this server allows. Replace one of them, or remove one.':
+    'Du hast {most} Schlüssel für {name}; mehr erlaubt dieser Server nicht. Ersetze einen davon, oder entferne einen.',
   'This cannot be used.': 'Das lässt sich nicht verwenden.',
   'Paste the key as text.': 'Füge den Schlüssel als Text ein.',
   'This is longer than any provider key: paste only the key.':

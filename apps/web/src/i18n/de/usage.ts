@@ -148,6 +148,8 @@ export const usage: Messages['usage'] = {
     unverified: 'dein Schlüssel war noch nicht geprüft',
     no_credit: 'dein Schlüssel hatte kein Guthaben',
     unreadable: 'dein Schlüssel ließ sich nicht öffnen',
+    budget: 'das Budget deines Schlüssels war verbraucht',
+    model: 'dein Schlüssel war für andere Modelle da',
     bad_key: 'der Anbieter hat deinen Schlüssel abgelehnt',
     out_of_credit: 'das Guthaben deines Schlüssels war aufgebraucht',
   },

@@ -87,6 +87,8 @@ export const chat = {
     unverified: 'The platform’s {provider} key pays: yours could not be verified yet.',
     no_credit: 'The platform’s {provider} key pays: your account there has no credit.',
     unreadable: 'The platform’s {provider} key pays: yours cannot be read on this server.',
+    budget: 'The platform’s {provider} key pays: the budget of yours is used up.',
+    model: 'The platform’s {provider} key pays: you keep yours for other models.',
     bad_key: 'The platform’s {provider} key paid: {provider} has just refused yours.',
     out_of_credit: 'The platform’s {provider} key paid: your account there has just run out of credit.',
   },

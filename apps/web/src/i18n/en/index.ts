@@ -1,6 +1,7 @@
 /** English. Each file holds the texts of one part of the pages; `de/` has the same files, and the compiler compares them. */
 import { account } from './account.ts';
 import { agents } from './agents.ts';
+import { budgets } from './budgets.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
@@ -11,4 +12,4 @@ import { security } from './security.ts';
 import { tokens } from './tokens.ts';
 import { usage } from './usage.ts';
 
-export const en = { account, agents, chat, common, keys, notices, plan, profile, security, tokens, usage };
+export const en = { account, agents, budgets, chat, common, keys, notices, plan, profile, security, tokens, usage };

@@ -52,10 +52,12 @@ export const keys = {
     add: 'Add key',
     next: 'Next request:',
     own: 'your key',
+    ownNamed: 'your key {key}',
     platform: 'the platform’s key',
     platformLeft: 'the platform’s key: {left} of {limit} left this minute',
     platformDayLeft: 'the platform’s key: {left} of {limit} left today',
     platformFull: 'fails until {when}: your limit on the platform’s key is used up',
+    capFull: 'fails until midnight UTC: what you allow in place of your own key is used up',
     nobody: 'fails, because {why}',
     failing: 'Requests failing?',
     failingSteps: [
@@ -128,6 +130,16 @@ export const keys = {
       means: 'This server can no longer open the stored key, because its master key has changed.',
       fails: 'your key cannot be opened',
     },
+    budget: {
+      label: 'Budget used up',
+      means: '{name} accepts this key, but its budget for this month is used up.',
+      fails: 'the budget of your key is used up for this month',
+    },
+    beyond: {
+      label: 'Stored, not used',
+      means: 'This server allows {most} of {name}, and others of yours come before this one. Moved to the front, it is used.',
+      fails: 'your key comes after as many as this server allows',
+    },
     inactive: { label: 'Switched off', means: 'The key stays stored, but is not used.', fails: 'your key is switched off' },
     expired: {
       label: 'Expired',
@@ -153,6 +165,8 @@ export const keys = {
     no_credit: ['When that is done, press “Test Key”. Otherwise we try the key again by ourselves with one of your next requests.'],
     unverified: ['“Test Key” asks {name} at once.'],
     unreadable: ['Press “Replace” and enter the key again, or a new one.', 'If this happened to everybody, tell your administrator.'],
+    budget: ['Raise the budget below, or wait until the month ends.'],
+    beyond: [] as string[],
     inactive: ['Switch “Active” on to use it again.'],
     expired: ['Press “Replace” and enter a new key, or change the date if this one still works.'],
     plan: [] as string[],

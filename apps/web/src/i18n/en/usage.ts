@@ -146,6 +146,8 @@ export const usage = {
     unverified: 'your key was not checked yet',
     no_credit: 'your key had no credit',
     unreadable: 'your key could not be opened',
+    budget: 'the budget of your key was used up',
+    model: 'your key was kept for other models',
     bad_key: 'the provider refused your key',
     out_of_credit: 'your key ran out of credit',
   },

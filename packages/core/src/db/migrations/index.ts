@@ -9,5 +9,6 @@ import { migration as m7 } from './0007_rotation.ts';
 import { migration as m8 } from './0008_expiry.ts';
 import { migration as m9 } from './0009_people.ts';
 import { migration as m10 } from './0010_platform.ts';
+import { migration as m11 } from './0011_budgets.ts';
 
-export const migrations = [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10];
+export const migrations = [m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11];
