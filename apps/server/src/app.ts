@@ -23,6 +23,7 @@ import { createMail } from './mail.ts';
 import { createMeter } from './meter.ts';
 import { createLive } from './meter-live.ts';
 import { createRepricing } from './meter-repricing.ts';
+import { createRetention } from './meter-retention.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createNoticesLive } from './notices-live.ts';
@@ -40,6 +41,7 @@ import { createSender } from './providers/send.ts';
 import { createRelay } from './relay/relay.ts';
 import { createSessionWatch } from './session-watch.ts';
 import { createTokens } from './tokens.ts';
+import { createTraces } from './traces.ts';
 import { createVault, type StoredKey, type UsableKey } from './vault.ts';
 
 export interface Ports {
@@ -193,6 +195,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const repricing = createRepricing({ db, price, nowMs: clock.now, log });
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
+  const { url: tracesUrl, ...collector } = config.traces;
+  const traces = tracesUrl === null ? null : createTraces({ ...collector, url: tracesUrl, version: config.version, clock, log, outbound });
+  if (traces) metrics.watchCounts('trace_spans_total', 'Spans, by whether the collector has taken them.', 'outcome', traces.spans);
   await settleDead(boot);
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused });
   limits.restore(await meter.slotsSince(startOfUtcDay(clock.now())));
@@ -248,6 +253,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     draining: () => draining,
     clock,
     stallMs: config.timeouts.idleMs,
+    traces,
   });
   const agents = createAgents({
     ...{ db, clock, log, conversations, keysOf, platformKey, rules, watchSession },
@@ -283,12 +289,16 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     }),
   );
 
+  const { usageRetentionDays: days } = config;
+  const retention = days === null ? null : createRetention({ db, clock, days });
   const planEndings = createPlanEndings({ db, clock, notice: notices.entry });
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
       await planEndings.run();
       for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
         while (!draining && (await some()) > 0);
+      const rows = (await retention?.run(() => draining)) ?? 0;
+      if (rows > 0) log.info({ rows }, 'Deleted single requests for their age; their sums stay');
     }),
   );
 
@@ -317,6 +327,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     post,
     tidying,
     metrics,
+    traces,
     limits,
     callers,
     relay,
@@ -342,7 +353,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       checking.stop();
       post.stop();
       tidying.stop();
-      await Promise.all([repricing.stop(), feed?.stop(), agents.idle()]);
+      await Promise.all([repricing.stop(), feed?.stop(), agents.idle(), traces?.stop()]);
       await Promise.all([outbound.close(), mailer?.close()]);
       await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle()]);
       await tokens.flush();

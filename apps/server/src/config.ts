@@ -12,7 +12,7 @@ import { parseMasterKey } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { z } from 'zod';
 import manifest from '../package.json' with { type: 'json' };
-import { baseUrlMistake, isLoopback } from './base-url.ts';
+import { baseUrlMistake, isLoopback, isSamePlace } from './base-url.ts';
 import { mailFrom, smtpServer } from './config-mail.ts';
 
 const second = 1_000;
@@ -187,11 +187,40 @@ const Env = z.object({
     .refine(isListAddress, 'An address such as https://example.com/prices.json, without a user name; http:// only to this machine.')
     .optional()
     .describe('A price list, fetched at the start and once a day; off unless set.'),
+  USAGE_RETENTION_DAYS: whole(2, 36_500, 'Days, a whole number from 2 to 36500.')
+    .optional()
+    .describe('Single requests older than that are deleted; their sums stay. Off unless set.'),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'Use 16 characters or more, without spaces.')
     .optional()
     .describe('Who sends it as a bearer may read /metrics, from anywhere; without it only this machine may.'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .string()
+    .max(2_000)
+    .refine(isCollectorAddress, 'An address such as http://127.0.0.1:4318, without a user name, question mark or number sign.')
+    .optional()
+    .describe('Turns traces on: the collector that takes them as OTLP/HTTP, at /v1/traces below this address.'),
+  OTEL_EXPORTER_OTLP_HEADERS: z
+    .string()
+    .refine(areHeaders, 'name=value pairs, comma-separated; values percent-encoded.')
+    .optional()
+    .describe('What the collector wants to see, as name=value pairs, comma-separated; values percent-encoded.'),
+  OTEL_SERVICE_NAME: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,100}$/, 'Up to 100 characters, without spaces.')
+    .default('synthstack-byok')
+    .describe('What traces call this server.'),
+  OTEL_TRACES_SAMPLER_ARG: z
+    .string()
+    .regex(/^(0(\.\d{1,6})?|1(\.0{1,6})?)$/, 'A part of all, from 0 to 1, such as 0.1.')
+    .default('1')
+    .transform(Number)
+    .describe("The part of the requests that are traced, 0 to 1; where a caller sends a traceparent, the caller's choice counts."),
+  TRACES_TO_PROVIDERS: z
+    .enum(['on', 'off'], { error: 'on or off.' })
+    .default('off')
+    .describe('on: providers are sent the traceparent of each call.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
     .default('info'),
@@ -211,6 +240,7 @@ const secretNames = [
   'OIDC_CLIENT_SECRET',
   'STRIPE_SECRET_KEY',
   'STRIPE_WEBHOOK_SECRET',
+  'OTEL_EXPORTER_OTLP_HEADERS',
   'DATABASE_URL',
 ] as const;
 
@@ -290,7 +320,16 @@ function toConfig(env: z.infer<typeof Env>) {
     /** Both or none: then this server sends no e-mail. */
     mail: { server: env.SMTP_URL, from: env.MAIL_FROM },
     pricesUrl: env.PRICES_URL,
+    usageRetentionDays: env.USAGE_RETENTION_DAYS ?? null,
     metricsToken: secretOf(env.METRICS_TOKEN),
+    /** Off where there is no collector. */
+    traces: {
+      url: env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? null : `${env.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, '')}/v1/traces`,
+      headers: secretOf(env.OTEL_EXPORTER_OTLP_HEADERS),
+      serviceName: env.OTEL_SERVICE_NAME,
+      ratio: env.OTEL_TRACES_SAMPLER_ARG,
+      tellProviders: env.TRACES_TO_PROVIDERS === 'on',
+    },
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),
   };
@@ -306,7 +345,7 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
   // The official SDKs and better-auth may read these by themselves; they get what we hand them, and nothing behind our back.
-  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE|OIDC)_/.test(name)) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE|OIDC|OTEL)_/.test(name)) delete process.env[name];
 
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
@@ -350,6 +389,11 @@ function contradictions(config: Config): string[] {
   const { secretKey, webhookSecret, tiers } = config.stripe;
   const set = [secretKey, webhookSecret, tiers.size > 0 || undefined].filter((one) => one !== undefined);
   if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
+  const collector = config.traces.url === null ? null : new URL(config.traces.url);
+  if (collector && isSamePlace(collector, config.publicUrl, `http://${config.host}:${config.port}`))
+    wrong.push('OTEL_EXPORTER_OTLP_ENDPOINT: this is the address of this very server, which would trace its own traces.');
+  if (collector?.protocol === 'http:' && !isLoopback(collector.hostname) && config.traces.headers)
+    wrong.push('OTEL_EXPORTER_OTLP_HEADERS: http:// would send them unencrypted: use https:// (http:// only to this machine itself).');
   if (Boolean(config.tls.certFile) !== Boolean(config.tls.keyFile)) wrong.push('TLS_CERT_FILE and TLS_KEY_FILE go together.');
   return wrong;
 }
@@ -432,6 +476,23 @@ function isListAddress(text: string): boolean {
   const url = URL.parse(text);
   if (!url || url.username || url.password || url.hash) return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
+}
+
+/** Traces hold no secret, so a collector beside the server may be spoken to without encryption. */
+function isCollectorAddress(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash;
+}
+
+function areHeaders(text: string): boolean {
+  return list(text).every((pair) => {
+    const [, value] = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*([\x21-\x7e]+)$/.exec(pair) ?? [];
+    try {
+      return value !== undefined && /^[\x20-\x7e]+$/.test(decodeURIComponent(value));
+    } catch {
+      return false;
+    }
+  });
 }
 
 const isDomain = (text: string): boolean => /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}$/.test(text);

@@ -106,7 +106,9 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     const caller = admit(await identify(req));
     const query = UsageExport.safeParse(readQuery(UsageExport, target));
     if (!query.success) throw inputError(query.error);
+    const rowsFrom = await app.meter.rowsFrom();
     res.writeHead(200, {
+      ...(rowsFrom !== null && { 'x-byok-rows-from': rowsFrom }),
       'content-type': 'text/csv; charset=utf-8',
       'content-disposition': 'attachment; filename="usage.csv"',
       'cache-control': 'no-store',
