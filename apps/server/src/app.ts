@@ -3,6 +3,7 @@ import { AppError, type ProviderId, type TierName } from '@synthstack/core';
 import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import { createKeyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
+import { createAccountRemoval } from './accounts-removal.ts';
 import { createAgents } from './agents.ts';
 import { type Audit, createAudit } from './audit.ts';
 import { type Auth, createAuth } from './auth.ts';
@@ -68,6 +69,7 @@ export type Modules = Pick<
   | 'plans'
   | 'tokens'
   | 'accounts'
+  | 'removal'
   | 'auth'
   | 'notices'
   | 'noticesLive'
@@ -139,12 +141,14 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       onError: (error) => log.error({}, error.message, error.cause),
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
+    const onError = (error: unknown) => log.error({}, 'What is left of a removed account could not be deleted; this is tried again', error);
+    const removal = createAccountRemoval({ db, clock, audit: audit.entry, onError });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const prices = createPriceBook({ db, clock, audit: audit.entry });
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
     return {
       ...{ config, clock, log, db, keyring, outbound, sender, mailer },
-      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, conversations, prices },
+      ...{ audit, notices, mail, vault, plans, tokens, auth, accounts, removal, conversations, prices },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -266,6 +270,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
 
   // Nobody waits for either: until they are done, what is unknown is shown as unknown.
   repricing.wake();
+  void modules.removal.goOn();
   const feed =
     config.pricesUrl === undefined
       ? null
@@ -297,6 +302,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       await planEndings.run();
       for (const some of [notices.forgetOld, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
         while (!draining && (await some()) > 0);
+      await modules.removal.goOn();
       const rows = (await retention?.run(() => draining)) ?? 0;
       if (rows > 0) log.info({ rows }, 'Deleted single requests for their age; their sums stay');
     }),
@@ -353,7 +359,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       checking.stop();
       post.stop();
       tidying.stop();
-      await Promise.all([repricing.stop(), feed?.stop(), agents.idle(), traces?.stop()]);
+      await Promise.all([repricing.stop(), modules.removal.stop(), feed?.stop(), agents.idle(), traces?.stop()]);
       await Promise.all([outbound.close(), mailer?.close()]);
       await Promise.all([auth.links.idle(), checking.idle(), post.idle(), tidying.idle()]);
       await tokens.flush();

@@ -12,6 +12,7 @@ export const auditActions = [
   ...(['key.saved', 'key.replaced', 'key.tested', 'key.switched', 'key.removed'] as const),
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
+  'account.exported',
   ...(['account.password_changed', 'account.password_reset', 'account.reset_link_made', 'account.email_confirmed'] as const),
   ...(['factor.enabled', 'factor.disabled', 'factor.codes_renewed', 'factor.code_used', 'factor.reset'] as const),
   ...(['passkey.added', 'passkey.removed'] as const),

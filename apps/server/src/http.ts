@@ -4,13 +4,14 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from 'node:https';
 import { AppError, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { exportAccount } from './api/account-export.ts';
 import { sendAnswer } from './api/agents-stream.ts';
 import { exportConversation } from './api/conversation-export.ts';
 import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, idsIn, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
 import { appRouter, bodyLimit } from './api/router.ts';
 import { sendParts } from './api/stream.ts';
-import { admit, appErrorOf, type Context, inputError } from './api/trpc.ts';
+import { admit, admitPerson, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
@@ -37,6 +38,7 @@ export const ownRoutes = [
   { method: 'GET', path: '/api/v1/api-keys/usage.csv', access: 'user' },
   { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
   { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
+  { method: 'GET', path: '/api/v1/account/export', access: 'person' },
 ] as const;
 type OwnRoute = (typeof ownRoutes)[number];
 /** @param ids  what stands in the path's `{places}` */
@@ -134,6 +136,25 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     await sendParts(res, file.parts);
   }
 
+  const exporting = new Set<string>();
+  async function sendAccount(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { userId } = admitPerson(await identify(req));
+    if (exporting.has(userId)) throw new AppError('limit_reached', 'This is being written for you already.', { retryAfterMs: 10_000 });
+    const { db, clock, conversations, config } = app;
+    exporting.add(userId);
+    try {
+      await db.commit([app.audit.entry({ actor: userId, subject: userId, action: 'account.exported' })]);
+      res.writeHead(200, {
+        'content-type': 'application/json',
+        'content-disposition': `attachment; filename="account-${new Date(clock.now()).toISOString().slice(0, 10)}.json"`,
+        'cache-control': 'no-store',
+      });
+      await sendParts(res, exportAccount({ db, conversations, userId, publicUrl: config.publicUrl, nowMs: clock.now() }));
+    } finally {
+      exporting.delete(userId);
+    }
+  }
+
   /** Stripe's events. No cookie counts here and no origin is looked at: what counts is the signature over the bytes. */
   async function receiveEvent(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const { billing } = app;
@@ -171,6 +192,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       await sendAnswer(req, res, { app, caller: admit(await identify(req)), slug });
     },
     '/api/v1/conversations/{id}/export': sendConversation,
+    '/api/v1/account/export': sendAccount,
   };
 
   /** @throws AppError `method_not_allowed` */

@@ -30,6 +30,8 @@ const commands: Record<string, () => Promise<Command>> = {
   'users add': async () => (await import('./users.ts')).usersAdd,
   'users list': async () => (await import('./users.ts')).usersList,
   'users set-tier': async () => (await import('./users.ts')).usersSetTier,
+  'users export': async () => (await import('./users-data.ts')).usersExport,
+  'users remove': async () => (await import('./users-data.ts')).usersRemove,
   'users reset-link': async () => (await import('./users.ts')).usersResetLink,
   'users reset-factors': async () => (await import('./users.ts')).usersResetFactors,
   'tokens add': async () => (await import('./tokens.ts')).tokensAdd,
