@@ -17,6 +17,8 @@ export const useSession = defineStore('session', () => {
   const ended = ref(false);
   /** ... and a key that somebody was saving went with it. */
   const keyLost = ref(false);
+  /** The account that was here was deleted, so the sign-in page says that it is. */
+  const removed = ref(false);
 
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
@@ -58,6 +60,7 @@ export const useSession = defineStore('session', () => {
   async function entered(): Promise<void> {
     ended.value = false;
     keyLost.value = false;
+    removed.value = false;
     await load();
     tellOtherTabs('session');
   }
@@ -79,13 +82,25 @@ export const useSession = defineStore('session', () => {
     return typeof others === 'number' ? others : null;
   }
 
+  /** @param shown  that it is still the same person who sits here. Rejects with the server's error */
+  async function remove(shown: { password?: string; code?: string }): Promise<void> {
+    await api.accounts.remove.mutate(shown);
+    removed.value = true;
+    me.value = null;
+    ended.value = false;
+    tellOtherTabs('session');
+  }
+
   function end(): void {
     if (!me.value) return;
     me.value = null;
     ended.value = true;
   }
 
-  return { me, instance, loaded, ended, keyLost, load, become, signIn, signInWithPasskey, signUp, signOut, changePassword, end };
+  return {
+    ...{ me, instance, loaded, ended, keyLost, removed, load, become },
+    ...{ signIn, signInWithPasskey, signUp, signOut, changePassword, remove, end },
+  };
 });
 
 /** Only better-auth's own answer sends a cookie that lasts longer. Nobody waits for it, and the next page asks again. */

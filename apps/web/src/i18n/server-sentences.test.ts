@@ -19,7 +19,17 @@ const root = join(import.meta.dirname, '../../../..');
 
 /** Where the sentences stand that a page can get to show. */
 const sources = [
-  ...['vault.ts', 'vault-rows.ts', 'vault-writes.ts', 'vault-status.ts', 'check-limits.ts', 'tokens.ts', 'accounts.ts', 'auth.ts'],
+  ...[
+    'vault.ts',
+    'vault-rows.ts',
+    'vault-writes.ts',
+    'vault-status.ts',
+    'check-limits.ts',
+    'tokens.ts',
+    'accounts.ts',
+    'accounts-removal.ts',
+    'auth.ts',
+  ],
   ...[
     'auth/wire.ts',
     'auth/routes.ts',
@@ -57,7 +67,7 @@ const notForPages = [
   /^The vault was used before|^A stored key has no view|^The sign-in library answered/,
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
-  /^Something the library/,
+  /^Something the library|^There is one; else they sign in elsewhere/,
   // To Stripe, and for the log
   /^(This is not an event|A billing event|Stripe (did not tell|answered|made|is not at))/,
   /^A price that was typed has not been read|^(Left out|From when on|Who wrote it|Of the price|Of all models|Those that wait|Answered, and)/,

@@ -1,0 +1,59 @@
+/** Settings > Profile: all that is known of somebody as a file, and the end of an account. */
+import { readFileSync } from 'node:fs';
+import { beforeAll, expect, test } from 'vitest';
+import { english, expectNoJumps, lookAt } from './look.ts';
+import { openStage, password, type Stage } from './stage.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage();
+  return () => stage[Symbol.asyncDispose]();
+});
+
+test('a person downloads their data, deletes their account, and is told that it is gone', async () => {
+  const visitor = await stage.user('premium');
+  const { page, newPage, complaints, context, email } = visitor;
+  await page.goto('/settings/profile');
+  await page.getByText('This session').waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download my data' }).click()]);
+  expect(download.suggestedFilename()).toMatch(/^account-\d{4}-\d\d-\d\d\.json$/);
+  const file = JSON.parse(readFileSync(await download.path(), 'utf8')) as { account: { email: string }[] };
+  expect(file.account[0]?.email).toBe(email);
+
+  const second = await newPage();
+  await second.goto('/settings/tokens');
+  await second.getByRole('heading', { level: 1 }).waitFor();
+  await page.bringToFront();
+  await page.getByRole('button', { name: 'Delete my account' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Delete your account?' });
+  await dialog.getByText('This cannot be undone.').waitFor();
+  await lookAt(page, 'profile-removal');
+  await english(page);
+  await page.setViewportSize({ width: 1280, height: 860 });
+  await dialog.getByRole('button', { name: 'Delete for good' }).click();
+  await dialog.getByText('Enter your password.').waitFor();
+  await dialog.getByLabel('Current password').fill('not the password');
+  await page.keyboard.press('Enter');
+  await dialog.getByText('The password is wrong.').waitFor();
+  await dialog.getByLabel('Current password').fill(password);
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/sign-in');
+  await page.getByText('Your account is deleted.').waitFor();
+  await second.waitForURL('**/sign-in**');
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.getByRole('alert').waitFor();
+  expect(complaints(/40[013]/)).toEqual([]);
+  await context.close();
+});
+
+test('the page with the panel of it moves under nobody while it loads', async () => {
+  const { page, context } = await stage.user('community');
+  await expectNoJumps(page, async () => {
+    await page.goto('/settings/profile');
+    await page.getByText('This session').waitFor();
+  });
+  await lookAt(page, 'profile-data');
+  await context.close();
+});
