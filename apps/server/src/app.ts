@@ -69,6 +69,7 @@ export type Modules = Pick<
   | 'plans'
   | 'tokens'
   | 'accounts'
+  | 'databaseAhead'
   | 'removal'
   | 'auth'
   | 'notices'
@@ -245,6 +246,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
         .then(() => undefined),
   });
   let draining = false;
+  let databaseAhead = false;
   const gateway = createGateway({
     callers,
     relay,
@@ -282,6 +284,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       // Where nobody asks anything, new prices are still to reach what waits for them.
       await prices.fresh();
       await vault.runRechecks();
+      await lookAtSchema();
       await settleDead(boot);
     }),
   );
@@ -307,6 +310,18 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       if (rows > 0) log.info({ rows }, 'Deleted single requests for their age; their sums stay');
     }),
   );
+
+  /** Another process may be of a newer version, and have brought the database to its own. Said once; requests go on. */
+  async function lookAtSchema(): Promise<void> {
+    if (databaseAhead) return;
+    const { unknown } = await db.schemaState();
+    databaseAhead = unknown.length > 0;
+    if (databaseAhead)
+      log.error(
+        { migrations: unknown },
+        'A newer version has changed the database: update this program, which may not understand all of it',
+      );
+  }
 
   async function tried(sentence: string, act: () => Promise<void>): Promise<void> {
     try {
@@ -342,6 +357,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     repricing,
     get draining() {
       return draining;
+    },
+    get databaseAhead() {
+      return databaseAhead;
     },
     /** From now on the gateway takes no new requests; those under way go on. Pages that only listen are sent away. */
     drain(): void {

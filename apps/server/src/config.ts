@@ -24,10 +24,13 @@ const whole = (least: number, most: number, sentence: string) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, sentence);
 const ms = (fallback: number) => whole(1, 86_400_000, 'Milliseconds, a whole number from 1 to 86400000.').default(fallback);
-const platformKey = (owner: string) => KeyText.optional().describe(`The operator's own key for ${owner}.`);
+const platformKey = (owner: string) =>
+  KeyText.optional().describe(`The operator's own key for ${owner}; without it there is no platform path there.`);
 
 const Env = z.object({
-  ENCRYPTION_KEY: masterKey().optional().describe('64 hex characters; seals all stored keys.'),
+  ENCRYPTION_KEY: masterKey()
+    .optional()
+    .describe('The master key, which seals all that is stored sealed: 64 hex characters. Made at the first start.'),
   ENCRYPTION_KEY_PREVIOUS: z
     .string()
     .optional()
@@ -37,42 +40,47 @@ const Env = z.object({
   ENCRYPTION_KEY_RESET: z
     .literal('accept-loss', { error: 'The only value is accept-loss.' })
     .optional()
-    .describe('Starts although the key does not open the data.'),
+    .describe('accept-loss: start although the master key does not open the data; nothing is deleted.'),
   AUTH_SECRET: z
     .string()
     .min(32, 'Use 32 characters or more.')
     .refine((text) => notAnExample(text), 'This is an example or a repetition: make a random one.')
     .optional()
-    .describe('Signs sessions.'),
-  HOST: z.string().default('127.0.0.1').describe('Address to listen on.'),
+    .describe('Signs sessions: 32 characters or more. Made at the first start.'),
+  HOST: z.string().default('127.0.0.1').describe('Address to listen on; 0.0.0.0 is every address of the machine.'),
   PORT: whole(0, 65_535, 'A port from 0 to 65535.').default(3000).describe('TCP port to listen on.'),
   PUBLIC_URL: z
     .string()
     .refine(isOrigin, 'Scheme, host and port only, such as https://byok.example.com.')
     .optional()
-    .describe('Where people reach this server; http://localhost:PORT unless set.'),
+    .describe(
+      'Where people reach this server: scheme, host and port; http://localhost:PORT unless set. Links and JWTs name it, and sign-in works at this address only.',
+    ),
   TRUST_PROXY: z
     .string()
     .optional()
     .transform((text) => list(text))
     .pipe(z.array(z.string().refine(isCidr, 'Comma-separated addresses or CIDRs, such as 10.0.0.0/8.')))
-    .describe('Proxies whose X-Forwarded-For is believed.'),
-  TLS_CERT_FILE: z.string().optional().describe('Certificate chain, PEM.'),
-  TLS_KEY_FILE: z.string().optional().describe('Its private key, PEM.'),
+    .describe('Proxies whose X-Forwarded-For is believed: addresses or CIDRs, comma-separated.'),
+  TLS_CERT_FILE: z.string().optional().describe('Certificate chain as a PEM file, to speak https without a proxy.'),
+  TLS_KEY_FILE: z.string().optional().describe('Its private key, PEM; both or none.'),
   DATA_DIR: z.string().default('./data').describe('Where the database lives.'),
   DATABASE_URL: z
     .string()
     .regex(/^(file:|postgres(ql)?:\/\/)/, 'file:PATH or postgres://...')
     .optional()
-    .describe('file:$DATA_DIR/byok.db unless set.'),
+    .describe('file:PATH for SQLite, postgres://... for PostgreSQL; file:DATA_DIR/byok.db unless set.'),
   REDIS_URL: z
     .undefined({ error: 'Several nodes with Redis come with a later version: unset it.' })
     .optional()
     .describe('Not in this version.'),
   PLATFORM_OPENAI_API_KEY: platformKey('OpenAI'),
   PLATFORM_ANTHROPIC_API_KEY: platformKey('Anthropic'),
-  OPENAI_BASE_URL: z.string().default('https://api.openai.com/v1').describe("OpenAI's address."),
-  ANTHROPIC_BASE_URL: z.string().default('https://api.anthropic.com').describe("Anthropic's address."),
+  OPENAI_BASE_URL: z
+    .string()
+    .default('https://api.openai.com/v1')
+    .describe("OpenAI's address; http:// only to this machine itself, never this server's own."),
+  ANTHROPIC_BASE_URL: z.string().default('https://api.anthropic.com').describe("Anthropic's address; the same rules."),
   SIGNUP: z
     .string()
     .transform(signUpRule)
@@ -81,27 +89,27 @@ const Env = z.object({
       'closed, open, or e-mail domains such as example.com,example.org.',
     )
     .default('closed')
-    .describe('closed, open, or a comma-separated list of e-mail domains.'),
-  UPSTREAM_CONNECT_TIMEOUT_MS: ms(5 * second),
-  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms(600 * second),
-  UPSTREAM_IDLE_TIMEOUT_MS: ms(600 * second),
-  UPSTREAM_TOTAL_TIMEOUT_MS: ms(3_600 * second),
+    .describe('Who may make an account: closed, open, or e-mail domains, comma-separated.'),
+  UPSTREAM_CONNECT_TIMEOUT_MS: ms(5 * second).describe('How long to wait for a connection to a provider.'),
+  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms(600 * second).describe('... for the first byte of an answer.'),
+  UPSTREAM_IDLE_TIMEOUT_MS: ms(600 * second).describe('... between two bytes.'),
+  UPSTREAM_TOTAL_TIMEOUT_MS: ms(3_600 * second).describe('... in all.'),
   BODY_LIMIT_BYTES: whole(1_024, 2 ** 30, 'Bytes, a whole number from 1024 to 1073741824.')
     .default(32 * 2 ** 20)
-    .describe('The largest request body.'),
+    .describe('The largest AI request, in bytes; beyond it 413.'),
   ...perTier(
     'PLATFORM_MODELS',
     z
       .string()
       .optional()
       .transform((text) => (text === undefined ? null : list(text)))
-      .describe('Models on the platform keys, comma-separated; all priced ones unless set.'),
+      .describe('The models of that tier on the platform keys, comma-separated; every one with a known price unless set.'),
   ),
   ...perTier(
     'PLATFORM_MAX_OUTPUT',
     whole(1, 10_000_000, 'Tokens, a whole number from 1 to 10000000.')
       .default(16_384)
-      .describe('Largest output on the platform keys, in tokens.'),
+      .describe('The longest answer of that tier on the platform keys, in tokens.'),
   ),
   PLATFORM_BETA_HEADERS: z
     .string()
@@ -170,7 +178,7 @@ const Env = z.object({
     .describe("Stripe's address."),
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
-    .describe('How many AI requests one person may have under way at a time.'),
+    .describe('How many AI requests one person may have under way at a time, on whichever key; beyond it 429.'),
   SMTP_URL: z
     .string()
     .transform((text, ctx) => smtpServer(text, (message) => ctx.addIssue({ code: 'custom', message })) ?? z.NEVER)
@@ -186,7 +194,7 @@ const Env = z.object({
     .max(2_000)
     .refine(isListAddress, 'An address such as https://example.com/prices.json, without a user name; http:// only to this machine.')
     .optional()
-    .describe('A price list, fetched at the start and once a day; off unless set.'),
+    .describe('A price list, fetched at the start and once a day: https, or http to this machine. Off unless set.'),
   USAGE_RETENTION_DAYS: whole(2, 36_500, 'Days, a whole number from 2 to 36500.')
     .optional()
     .describe('Single requests older than that are deleted; their sums stay. Off unless set.'),
@@ -223,7 +231,8 @@ const Env = z.object({
     .describe('on: providers are sent the traceparent of each call.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
-    .default('info'),
+    .default('info')
+    .describe('trace, debug, info, warn, error or silent.'),
   LOG_FORMAT: z.enum(['pretty', 'json'], { error: 'pretty or json.' }).optional().describe('pretty on a terminal, else json.'),
 });
 
@@ -243,6 +252,28 @@ const secretNames = [
   'OTEL_EXPORTER_OTLP_HEADERS',
   'DATABASE_URL',
 ] as const;
+
+export interface Setting {
+  name: string;
+  /** As it is typed; null: none. */
+  fallback: string | null;
+  means: string;
+  /** It may stand in a file: `NAME_FILE`. */
+  secret: boolean;
+}
+
+/** For the reference that is made of it (docs/configuration.md), in the order above. */
+export const settings = (): Setting[] =>
+  Object.entries(Env.shape).map(([name, schema]) => {
+    const fallback: unknown = schema.safeParse(undefined).data ?? null;
+    const isNone = fallback === null || (Array.isArray(fallback) && fallback.length === 0);
+    return {
+      name,
+      fallback: isNone ? null : String(fallback),
+      means: schema.description ?? '',
+      secret: (secretNames as readonly string[]).includes(name),
+    };
+  });
 
 export type Config = ReturnType<typeof toConfig>;
 

@@ -34,6 +34,7 @@ export const accounts = router({
     signUp: ctx.app.config.signUp !== 'closed',
     mail: ctx.app.mail.available,
     demo: ctx.app.config.demo,
+    databaseAhead: ctx.app.databaseAhead,
     external: ctx.app.oidc !== null,
     passwords: ctx.app.config.localAccounts,
   })),

@@ -42,6 +42,10 @@ const commands: Record<string, () => Promise<Command>> = {
   version: async () => (await import('./version.ts')).versionCommand,
 };
 
+/** With the words and options that each takes, for those who hold the guides to it. */
+export const usages = async (): Promise<Readonly<Record<string, string>>> =>
+  Object.fromEntries(await Promise.all(Object.entries(commands).map(async ([name, load]) => [name, (await load()).usage] as const)));
+
 const out = (line: string) => void process.stdout.write(`${line}\n`);
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 

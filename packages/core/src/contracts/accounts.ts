@@ -159,6 +159,7 @@ export const Instance = z.object({
   signUp: z.boolean(),
   mail: z.boolean().describe('Whether it sends e-mail, so that a forgotten password can be replaced.'),
   demo: z.boolean(),
+  databaseAhead: z.boolean().describe('A newer program has changed the database under this one, which is to be updated.'),
   /** There is a sign-in elsewhere. */
   external: z.boolean(),
   /** Everyone may sign in with a password; else administrators only. */

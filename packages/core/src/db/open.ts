@@ -9,13 +9,14 @@ import { AppError } from '../errors.ts';
 import type { Dialect } from './columns.ts';
 import { createGroupCommit, type List, type Result, type Statement, storageError, type Ticket } from './commit.ts';
 import type { Engine } from './engine.ts';
-import { migrate } from './migrate.ts';
+import { migrate, type SchemaState, schemaState } from './migrate.ts';
 import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
 import { schema, type Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
 
 export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
+export type { SchemaState } from './migrate.ts';
 export type { PgConnection } from './postgres.ts';
 export type { MailState, RequestState, Tables } from './schema.ts';
 
@@ -46,6 +47,8 @@ export interface Db {
   scrub(): Promise<void>;
   /** Reads the whole file, unless it is larger than `maxBytes`. @returns what is wrong with it, or null */
   integrity(maxBytes?: number): Promise<string | null>;
+  /** Whether the database is of this program's schema. @throws AppError `storage_unavailable` */
+  schemaState(): Promise<SchemaState>;
   /** Waits for the writes under way, then closes. */
   close(): Promise<void>;
 }
@@ -85,6 +88,13 @@ export async function openDb(options: DbOptions): Promise<Db> {
     enqueue: commits.enqueue,
     scrub: engine.scrub,
     integrity: engine.integrity,
+    async schemaState() {
+      try {
+        return await schemaState(engine);
+      } catch (cause) {
+        throw storageError(cause);
+      }
+    },
     async close() {
       await commits.idle();
       await engine.close();

@@ -22,6 +22,9 @@ export type WriterReply =
   | { broken: string }
   | { ready: true };
 
+// A diagnostic report of the process has a part for each of its threads, and each would hold the environment, secrets included.
+process.report.excludeEnv = true;
+
 const checkpointAbovePages = 2_000;
 
 function openForWriting(options: WriterOptions): Database.Database {
