@@ -1,4 +1,5 @@
 /** Settings > Profile: all that is known of somebody as a file, and the end of an account. */
+import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
 import { english, expectNoJumps, lookAt } from './look.ts';
 import { openStage, password, type Stage } from './stage.ts';
@@ -56,5 +57,40 @@ test('the page with the panel of it moves under nobody while it loads', async ()
     await page.getByText('This session').waitFor();
   });
   await lookAt(page, 'profile-data');
+  await context.close();
+});
+
+/** Changes what the server says of one call, in a batch or alone. */
+async function saying(page: Page, procedure: string, change: (data: Record<string, unknown>) => void): Promise<void> {
+  await page.route(new RegExp(`/trpc/[^?]*${procedure.replace('.', '\\.')}`), async (route) => {
+    const answer = await route.fetch();
+    const names = new URL(route.request().url()).pathname.replace('/trpc/', '').split(',');
+    const said = (await answer.json()) as { result: { data: Record<string, unknown> } } | { result: { data: Record<string, unknown> } }[];
+    const one = [said].flat()[names.indexOf(procedure)];
+    if (one?.result) change(one.result.data);
+    await route.fulfill({ response: answer, json: said });
+  });
+}
+
+test('where single requests are deleted after a time the list says from when on there are any; a newer database is told to administrators', async () => {
+  const { page, context, call, complaints } = await stage.visitor();
+  const token = new URL(stage.setUpLink).searchParams.get('token');
+  await call('accounts.setUp', { token, name: 'Root', email: 'root@example.com', password });
+  await saying(page, 'usage.requests', (data) => {
+    data.rowsFrom = new Date(Date.now() - 3_600_000).toISOString();
+  });
+  await saying(page, 'accounts.instance', (data) => {
+    data.databaseAhead = true;
+  });
+  await page.goto('/sign-in?back=/settings/api-keys/usage');
+  await page.getByLabel('E-mail').waitFor();
+  expect(await page.getByText('A newer version has changed the database.').count()).toBe(0);
+  await page.getByLabel('E-mail').fill('root@example.com');
+  await page.getByRole('textbox', { name: 'Password' }).fill(password);
+  await page.keyboard.press('Enter');
+  await page.getByText('A newer version has changed the database.').waitFor();
+  await page.getByText(/Single requests from before .* have been deleted/).waitFor();
+  await lookAt(page, 'usage-retention');
+  expect(complaints()).toEqual([]);
   await context.close();
 });

@@ -590,6 +590,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
       'GET /api/v1/api-keys/usage.csv',
       'POST /api/v1/agents/{slug}/messages',
       'GET /api/v1/conversations/{id}/export',
+      'GET /api/v1/account/export',
       ...doors.map(({ method, path }) => `${method} ${path}`),
     ].sort(),
   );
