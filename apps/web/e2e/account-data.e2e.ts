@@ -1,8 +1,8 @@
 /** Settings > Profile: all that is known of somebody as a file, and the end of an account. */
 import type { Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
-import { english, expectNoJumps, lookAt } from './look.ts';
-import { openStage, password, type Stage } from './stage.ts';
+import { english, expectNoJumps, lookAt, seeAll } from './look.ts';
+import { newKey, openStage, password, type Stage } from './stage.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -76,19 +76,32 @@ test('where single requests are deleted after a time the list says from when on 
   const { page, context, call, complaints } = await stage.visitor();
   const token = new URL(stage.setUpLink).searchParams.get('token');
   await call('accounts.setUp', { token, name: 'Root', email: 'root@example.com', password });
+  await page.goto('/sign-in?back=/settings/api-keys/usage');
+  expect(await page.getByText('A newer version has changed the database.').count()).toBe(0);
+  await page.getByLabel('E-mail').fill('root@example.com');
+  await page.getByRole('textbox', { name: 'Password' }).fill(password);
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname === '/settings/api-keys/usage');
+  const { secret } = (await call('tokens.create', { name: 'test' })) as { secret: string };
+  const key = newKey('openai');
+  stage.provider.key(key, 'good', 'openai');
+  await call('keys.save', { provider: 'openai', apiKey: key });
+  const asked = await fetch(`${stage.origin}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'hello' }] }),
+  });
+  expect(asked.status).toBe(200);
   await saying(page, 'usage.requests', (data) => {
     data.rowsFrom = new Date(Date.now() - 3_600_000).toISOString();
   });
   await saying(page, 'accounts.instance', (data) => {
     data.databaseAhead = true;
   });
-  await page.goto('/sign-in?back=/settings/api-keys/usage');
-  await page.getByLabel('E-mail').waitFor();
-  expect(await page.getByText('A newer version has changed the database.').count()).toBe(0);
-  await page.getByLabel('E-mail').fill('root@example.com');
-  await page.getByRole('textbox', { name: 'Password' }).fill(password);
-  await page.keyboard.press('Enter');
+  await page.reload();
   await page.getByText('A newer version has changed the database.').waitFor();
+  await page.locator('.requests').waitFor();
+  await seeAll(page);
   await page.getByText(/Single requests from before .* have been deleted/).waitFor();
   await lookAt(page, 'usage-retention');
   expect(complaints()).toEqual([]);

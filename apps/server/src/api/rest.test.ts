@@ -665,6 +665,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'api-keys/usage.csv',
     'limits',
     'tokens',
+    'account',
     'agents',
     'conversations',
     'notices',
