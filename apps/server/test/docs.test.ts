@@ -140,7 +140,8 @@ test('the code of README and user guide runs as it stands', async () => {
   }
   const wrong = { where: 'here', language: 'sh', code: 'curl http://localhost:3000/api/v1/nothing -H "Authorization: Bearer $BYOK_JWT"\n' };
   expect(await run(app, wrong)).toMatchObject({ code: 22, output: expect.stringContaining('not_found') });
-});
+  // A process for each of them.
+}, 240_000);
 
 /** Read by Python; run where the SDKs that it imports are installed, which they are on few machines that test. */
 const runPython = `
