@@ -318,7 +318,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     databaseAhead = unknown.length > 0;
     if (databaseAhead)
       log.error(
-        { migrations: unknown },
+        { migrations: unknown.join(', ') },
         'A newer version has changed the database: update this program, which may not understand all of it',
       );
   }
