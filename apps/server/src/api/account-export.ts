@@ -80,7 +80,7 @@ function beyond(columns: readonly Column[], values: readonly unknown[]): SQL {
 function viewOf(row: Row, userId: string): Row {
   return Object.fromEntries(
     Object.entries(row).map(([name, value]) => {
-      if (typeof value === 'number' && /(^at|At|^bucket)$/.test(name)) return [name, new Date(value).toISOString()];
+      if (typeof value === 'number' && /(^at|At|^bucket|^hour)$/.test(name)) return [name, new Date(value).toISOString()];
       if (name === 'id' && typeof value === 'number') return [name, requestIdOf(value)];
       if (name === 'detail') return [name, parsed(String(value))];
       if (name === 'actor') return [name, value === userId ? 'you' : value === 'system' || value === 'cli' ? value : 'somebody else'];
