@@ -6,18 +6,15 @@ import { AppError } from '@synthstack/core';
 import { bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
 import { and, eq, exists, isNotNull, isNull, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
+import type { AccountRemoval } from './accounts-removal.ts';
 import type { AuditAction, AuditEntry } from './audit.ts';
-import type { PlanEntry } from './plans.ts';
 import type { Clock } from './ports/clock.ts';
 
 export interface AccountAdminParts {
   db: Db;
   clock: Clock;
   audit(entry: AuditEntry): Statement;
-  /** What somebody has bought; null: nothing. */
-  boughtOf(userId: string): Promise<PlanEntry | null>;
-  /** Brings what was deleted out of the database's files. */
-  scrub(): Promise<void>;
+  remove: AccountRemoval['remove'];
 }
 
 /** Who acts on whom. */
@@ -28,8 +25,8 @@ export interface Act {
 
 export type AccountAdmin = ReturnType<typeof createAccountAdmin>;
 
-export function createAccountAdmin({ db, clock, audit, boughtOf, scrub }: AccountAdminParts) {
-  const { user, account, session, providerKey, keyTotals, notice } = db.tables;
+export function createAccountAdmin({ db, clock, audit, remove }: AccountAdminParts) {
+  const { user, account, session } = db.tables;
   const acting = alias(user, 'acting');
 
   /** Whoever acts is an administrator, and nobody has disabled them: at the very moment of the change. */
@@ -113,20 +110,7 @@ export function createAccountAdmin({ db, clock, audit, boughtOf, scrub }: Accoun
      */
     async remove(act: Act): Promise<void> {
       refuseSelf(act, 'You cannot remove your own account. Another administrator can.');
-      await find(act.userId);
-      const bought = await boughtOf(act.userId);
-      if (bought?.renews && bought.state !== 'lapsed')
-        throw new AppError('conflict', 'They have a subscription, and would go on paying. Cancel it in Stripe first.');
-      const { userId } = act;
-      await change([
-        must(db.orm.delete(user).where(and(eq(user.id, userId), isStillAdmin(act.actor)))),
-        // The other tables follow by their foreign keys.
-        statement(db.orm.delete(providerKey).where(eq(providerKey.owner, userId))),
-        statement(db.orm.delete(keyTotals).where(eq(keyTotals.owner, userId))),
-        statement(db.orm.delete(notice).where(eq(notice.userId, userId))),
-        entry(act, 'account.removed'),
-      ]);
-      await scrub();
+      await remove({ ...act, provided: isStillAdmin(act.actor) });
     },
 
     /** They sign in anew everywhere; tokens go on. @returns how many sessions held until now. @throws AppError `not_found` */

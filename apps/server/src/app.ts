@@ -4,6 +4,7 @@ import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
 import { createAccountAdmin } from './accounts-admin.ts';
+import { createAccountRemoval } from './accounts-removal.ts';
 import { createAccountSearch } from './accounts-search.ts';
 import { createAgents } from './agents.ts';
 import { createAnnouncements } from './announcements.ts';
@@ -36,11 +37,12 @@ import { createLive } from './meter-live.ts';
 import { createPeopleUsage } from './meter-people.ts';
 import { createPlatformUsage } from './meter-platform.ts';
 import { createRepricing } from './meter-repricing.ts';
+import { createRetention } from './meter-retention.ts';
 import { createMetrics } from './metrics.ts';
 import { createNotices } from './notices.ts';
 import { createNoticesLive } from './notices-live.ts';
 import { createNoticeMail } from './notices-mail.ts';
-import { createPlans, effectivePlan, type Plans, planParts } from './plans.ts';
+import { createPlans, effectivePlan, type Plans } from './plans.ts';
 import { createPlanEndings } from './plans-endings.ts';
 import { type Clock, repeatedly, systemClock } from './ports/clock.ts';
 import { createMemoryCounters } from './ports/counters.ts';
@@ -56,6 +58,7 @@ import { createSessionWatch } from './session-watch.ts';
 import { createSettings } from './settings.ts';
 import { createTierTable } from './settings-tiers.ts';
 import { createTokens } from './tokens.ts';
+import { createTraces } from './traces.ts';
 import { createVault, type UsableKey } from './vault.ts';
 
 export interface Ports {
@@ -93,6 +96,8 @@ export type Modules = Pick<
   | 'audit'
   | 'auditLog'
   | 'health'
+  | 'databaseAhead'
+  | 'removal'
   | 'auth'
   | 'notices'
   | 'noticesLive'
@@ -181,11 +186,10 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       onError: (error) => log.error({}, error.message, error.cause),
     });
     const accounts = createAccounts({ db, clock, auth, plans, publicUrl: config.publicUrl, audit: audit.entry });
+    const onError = (error: unknown) => log.error({}, 'What is left of a removed account could not be deleted; this is tried again', error);
+    const removal = createAccountRemoval({ db, clock, audit: audit.entry, onError });
     const accountSearch = createAccountSearch({ db, clock, worthOf: effectivePlan });
-    const accountAdmin = createAccountAdmin({
-      ...{ db, clock, audit: audit.entry, scrub: db.scrub },
-      boughtOf: async (userId) => planParts(await plans.row(userId)).bought,
-    });
+    const accountAdmin = createAccountAdmin({ db, clock, audit: audit.entry, remove: removal.remove });
     const announcements = createAnnouncements({ db, clock, audit: audit.entry, namesOf: accounts.namesOf });
     await vault.openCanaries(config.acceptLoss ? 'accept-loss' : undefined);
     const prices = createPriceBook({ db, clock, audit: audit.entry });
@@ -195,7 +199,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     return {
       ...{ config, clock, log, db, keyring, backup, outbound, sender, mailer },
       ...{ audit, auditLog: createAuditLog({ db }), notices, mail, vault, budgets, settings, tiers, plans, tokens, auth },
-      ...{ accounts, accountAdmin, accountSearch, announcements, conversations, prices, rotation },
+      ...{ accounts, accountAdmin, accountSearch, removal, announcements, conversations, prices, rotation },
       ...(await createElsewhere(config, { db, clock, log, outbound, auth, plans, audit: audit.entry })),
     };
   } catch (error) {
@@ -250,6 +254,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   const repricing = createRepricing({ db, price, budgets, nowMs: clock.now, log });
   prices.whenChanged(repricing.wake);
   const metrics = createMetrics({ version: config.version, openSockets: outbound.openSockets });
+  const { url: tracesUrl, ...collector } = config.traces;
+  const traces = tracesUrl === null ? null : createTraces({ ...collector, url: tracesUrl, version: config.version, clock, log, outbound });
+  if (traces) metrics.watchCounts('trace_spans_total', 'Spans, by whether the collector has taken them.', 'outcome', traces.spans);
   await settleDead(boot);
   const limits = createLimits({ counters: createMemoryCounters(clock), refused: metrics.refused, tierOf: tiers.of });
   const fallbackCap = createFallbackCap({
@@ -304,6 +311,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
         .then(() => undefined),
   });
   let draining = false;
+  let databaseAhead = false;
   const gateway = createGateway({
     callers,
     relay,
@@ -316,6 +324,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     draining: () => draining,
     clock,
     stallMs: config.timeouts.idleMs,
+    traces,
   });
   const agents = createAgents({
     ...{ db, clock, log, conversations, keysOf, platformKey, rules, watchSession },
@@ -333,6 +342,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
 
   // Nobody waits for either: until they are done, what is unknown is shown as unknown.
   repricing.wake();
+  void modules.removal.goOn();
   const feed =
     config.pricesUrl === undefined
       ? null
@@ -345,6 +355,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       await prices.fresh();
       await vault.forgetRetired();
       await vault.runRechecks();
+      await lookAtSchema();
       await settleDead(boot);
     }),
   );
@@ -372,6 +383,8 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     return createBackupRounds({ ...{ dir, everyHours, keep, clock, log }, backup: parts, commit: db.commit, notice: notices.entry });
   }
 
+  const { usageRetentionDays: days } = config;
+  const retention = days === null ? null : createRetention({ db, clock, days });
   const planEndings = createPlanEndings({ db, clock, notice: notices.entry });
   const tidying = repeatedly(clock, tidyEveryMs, () =>
     tried('Reminders could not be written, or old rows not deleted; the next hour tries again', async () => {
@@ -379,6 +392,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       await vault.remindOfExpiry();
       for (const some of [notices.forgetOld, meter.forgetOldUses, mail.forgetOld, auth.forgetOldPlaces, auth.links.forgetOld])
         while (!draining && (await some()) > 0);
+      await modules.removal.goOn();
+      const rows = (await retention?.run(() => draining)) ?? 0;
+      if (rows > 0) log.info({ rows }, 'Deleted single requests for their age; their sums stay');
     }),
   );
 
@@ -387,6 +403,17 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       await blocks.run();
     }),
   );
+  /** Another process may be of a newer version, and have brought the database to its own. Said once; requests go on. */
+  async function lookAtSchema(): Promise<void> {
+    if (databaseAhead) return;
+    const { unknown } = await db.schemaState();
+    databaseAhead = unknown.length > 0;
+    if (databaseAhead)
+      log.error(
+        { migrations: unknown.join(', ') },
+        'A newer version has changed the database: update this program, which may not understand all of it',
+      );
+  }
 
   async function tried(sentence: string, act: () => Promise<void>): Promise<void> {
     try {
@@ -417,6 +444,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     tidying,
     backups,
     metrics,
+    traces,
     limits,
     fallbackCap,
     callers,
@@ -427,6 +455,9 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
     repricing,
     get draining() {
       return draining;
+    },
+    get databaseAhead() {
+      return databaseAhead;
     },
     /** From now on the gateway takes no new requests; those under way go on. Pages that only listen are sent away. */
     drain(): void {
@@ -447,7 +478,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
       blocks.stop();
       blocking.stop();
       backups?.stop();
-      await Promise.all([repricing.stop(), feed?.stop(), agents.idle(), modules.rotation.stop()]);
+      await Promise.all([repricing.stop(), modules.removal.stop(), feed?.stop(), agents.idle(), modules.rotation.stop(), traces?.stop()]);
       await Promise.all([outbound.close(), mailer?.close()]);
       await Promise.all([
         auth.links.idle(),

@@ -18,6 +18,7 @@ const ranks: readonly (readonly string[])[] = [
     'vault',
     'meter',
     'metrics',
+    'traces',
     'limits',
     'check-limits',
     'plans',
@@ -63,6 +64,7 @@ const mayExpose: Readonly<Record<string, number>> = {
   'apps/server/src/mail.ts': 1,
   'apps/server/src/ports/mail.ts': 1,
   'apps/server/src/metrics-access.ts': 1,
+  'apps/server/src/traces.ts': 1,
 };
 
 interface Import {

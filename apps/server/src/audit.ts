@@ -14,7 +14,7 @@ export const auditActions = [
   ...(['key.restored', 'key.forgotten', 'key.expired'] as const),
   ...(['token.created', 'token.revoked'] as const),
   ...(['account.created', 'account.changed', 'account.disabled', 'account.enabled', 'account.removed', 'account.role_changed'] as const),
-  ...(['account.signed_out', 'announcement.made', 'announcement.withdrawn'] as const),
+  ...(['account.exported', 'account.signed_out', 'announcement.made', 'announcement.withdrawn'] as const),
   ...(['account.password_changed', 'account.password_reset', 'account.reset_link_made', 'account.email_confirmed'] as const),
   ...(['factor.enabled', 'factor.disabled', 'factor.codes_renewed', 'factor.code_used', 'factor.reset'] as const),
   ...(['passkey.added', 'passkey.removed'] as const),

@@ -24,7 +24,7 @@ import { accountNews, createLinks } from './auth/links.ts';
 import { createPasskeys } from './auth/passkeys.ts';
 import { createPlaces } from './auth/places.ts';
 import { type AuthRoute, type ChangePassword, type PasskeySignIn, routeOf, type SignIn, type SignUp } from './auth/routes.ts';
-import { createSessions } from './auth/sessions.ts';
+import { type Asking, createSessions } from './auth/sessions.ts';
 import {
   addressHeader,
   disabledCode,
@@ -188,6 +188,23 @@ export function createAuth(parts: AuthParts) {
     notInHaste('password', ip);
     if (!(await gate(() => isPassword(userId, password)))) throw wrongPassword();
     attempts.forgive(who, ip);
+  }
+
+  /**
+   * Before what cannot be undone: the password, and a code where a second factor is on; of who has no password, that they have just signed in.
+   * @throws AppError `invalid_input`: wrong; `second_factor_required`, `limit_reached`; `forbidden`: signed in too long ago
+   */
+  async function demandOwner(
+    { userId, sessionId }: Asking,
+    given: { password?: string | undefined; code?: string | undefined },
+    ip: string,
+  ) {
+    if ((await passwordHash(userId)) === undefined) {
+      if (sessionId === null || !(await sessions.isFresh(sessionId))) throw signInAgain();
+      return;
+    }
+    await demandPassword(userId, given.password ?? '', ip);
+    await factors.pass(userId, given.code);
   }
 
   /** @throws AppError `limit_reached`: three of this kind from this address within ten seconds, right or wrong */
@@ -414,7 +431,8 @@ export function createAuth(parts: AuthParts) {
     openSession,
     external: createExternal({ db, clock }),
     ...{ sessions, liveSession, sessionOf, person, createUser, setPassword, signIn, addressOf },
-    ...{ links, factors, passkeys, demandPassword, resetFactors },
+    ...{ links, factors, passkeys, demandPassword, demandOwner, resetFactors },
+    hasPassword: async (userId: string): Promise<boolean> => (await passwordHash(userId)) !== undefined,
     /** The same answer for every address. @throws AppError `limit_reached`; `forbidden`: this server sends no e-mail */
     askReset(email: string, ip: string): void {
       if (!links.available) throw noMail();
@@ -465,5 +483,6 @@ function parse<T>(schema: z.ZodType<T>, input: unknown): T {
 }
 
 const wrongPassword = () => new AppError('invalid_input', 'The password is wrong.', { errors: { password: ['The password is wrong.'] } });
+const signInAgain = () => new AppError('forbidden', 'Sign out and in again first: this is possible within ten minutes of signing in.');
 const noMail = () =>
   new AppError('forbidden', 'This server sends no e-mail. Ask an administrator of this server for a link to a new password.');

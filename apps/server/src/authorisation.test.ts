@@ -219,6 +219,7 @@ const table: Readonly<Record<string, Line>> = {
   'trpc accounts.addPasskey': { who: 'person', ok: 400, json: {} },
   'trpc accounts.removePasskey': { who: 'person', ok: 200, json: {}, id: 'passkey' },
   'trpc accounts.me': { who: 'user', ok: 200 },
+  'trpc accounts.remove': { who: 'person', ok: 400, json: { password: 1 } },
   'trpc accounts.update': { who: 'person', ok: 200, json: { name: 'Ada' } },
   'trpc accounts.sessions': { who: 'person', ok: 200 },
   'trpc accounts.revokeSession': { who: 'person', ok: 200, json: {}, id: 'session' },
@@ -329,6 +330,7 @@ const table: Readonly<Record<string, Line>> = {
   'GET /api/docs': { who: 'anyone', ok: 200 },
   'GET /api/docs.css': { who: 'anyone', ok: 200 },
   'GET /api/v1/api-keys/usage.csv': { who: 'user', ok: 200, query: range },
+  'GET /api/v1/account/export': { who: 'person', ok: 200 },
 
   'POST /api/auth/sign-in/email': { who: 'anyone', ok: 400, json: {} },
   'POST /api/auth/passkey/options': { who: 'anyone', ok: 200, json: {} },

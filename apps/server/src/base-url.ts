@@ -14,17 +14,20 @@ export function baseUrlMistake(url: string, ...ownOrigins: string[]): string | n
   if (parsedUrl.protocol === 'http:' && !isLoopback(parsedUrl.hostname)) {
     return 'http:// would send keys unencrypted: use https:// (http:// is only for this machine itself, as http://127.0.0.1:8080).';
   }
-  if (ownOrigins.some((own) => isSamePlace(parsedUrl, own))) {
+  if (isSamePlace(parsedUrl, ...ownOrigins)) {
     return "This is the address of this very server, which would call itself without end: use the provider's own address.";
   }
   return null;
 }
 
-function isSamePlace(url: URL, own: string): boolean {
-  const other = URL.parse(own);
-  if (!other) return false;
-  if (url.origin === other.origin) return true;
-  return portOf(url) === portOf(other) && isThisMachine(url.hostname) && isThisMachine(other.hostname);
+/** Whether a server that is reached at these origins is reached at `url` too. */
+export function isSamePlace(url: URL, ...ownOrigins: string[]): boolean {
+  return ownOrigins.some((own) => {
+    const other = URL.parse(own);
+    if (!other) return false;
+    if (url.origin === other.origin) return true;
+    return portOf(url) === portOf(other) && isThisMachine(url.hostname) && isThisMachine(other.hostname);
+  });
 }
 
 export function isLoopback(hostname: string): boolean {

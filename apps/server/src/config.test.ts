@@ -147,6 +147,23 @@ const table: Record<string, { good: string[]; bad: string[] }> = {
     ],
   },
   METRICS_TOKEN: { good: ['0123456789abcdef'], bad: ['short', 'no bearer has a space', 'keiner hat ein ä, oder'] },
+  USAGE_RETENTION_DAYS: { good: ['2', '30', '36500'], bad: ['0', '1', '-30', '30d', '36501'] },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    good: ['http://127.0.0.1:4318', 'https://collector.example.com/otlp/', 'http://collector:4318'],
+    bad: [
+      'collector:4318',
+      'grpc://collector:4317',
+      'https://me:hunter22@collector.example.com',
+      'https://collector.example.com/?key=hunter22',
+    ],
+  },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    good: ['authorization=Bearer%20abcdef', 'x-key=a%3Db, x-tenant=1'],
+    bad: ['authorization', 'authorization=Bearer secret-of-mine', 'x key=hunter22', 'x-key=hunter%0d%0a22', 'x-key=hunter%zz22'],
+  },
+  OTEL_SERVICE_NAME: { good: ['byok', 'team/byok-1'], bad: ['my byok', 'ä'] },
+  OTEL_TRACES_SAMPLER_ARG: { good: ['0', '1', '0.1', '1.0'], bad: ['1.1', '-1', '50%', '.5'] },
+  TRACES_TO_PROVIDERS: { good: ['on', 'off'], bad: ['yes'] },
   LOG_LEVEL: { good: ['trace', 'silent'], bad: ['verbose', 'INFO'] },
   LOG_FORMAT: { good: ['pretty', 'json'], bad: ['xml'] },
 };
@@ -249,6 +266,16 @@ test('billing is set as a whole or not at all, and what is wrong in it is named 
       expect(said, value).toContain(`- ${name}: `);
       if (value.length > 8) expect(said, value).not.toContain(value);
     }
+});
+
+test('traces go to no address of this server, and what the collector wants to see travels encrypted', () => {
+  const headers = { OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20aHVudGVyMjI' };
+  expect(mistakesOf({ PORT: '3000', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:3000' })).toContain('this very server');
+  expect(mistakesOf({ ...headers, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' })).toContain('OTEL_EXPORTER_OTLP_HEADERS: http://');
+  expect(mistakesOf({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' })).toBe('');
+  for (const url of ['http://127.0.0.1:4318', 'https://collector:4318'])
+    expect(mistakesOf({ ...headers, OTEL_EXPORTER_OTLP_ENDPOINT: url })).toBe('');
+  expect(loadConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector/otlp/' }).traces.url).toBe('https://collector/otlp/v1/traces');
 });
 
 test('an empty setting is one that is not set', () => {

@@ -12,7 +12,7 @@ import { parseMasterKey } from '@synthstack/core/keyring';
 import { Secret } from '@synthstack/core/secret';
 import { z } from 'zod';
 import manifest from '../package.json' with { type: 'json' };
-import { baseUrlMistake, isLoopback } from './base-url.ts';
+import { baseUrlMistake, isLoopback, isSamePlace } from './base-url.ts';
 import { mailFrom, smtpServer } from './config-mail.ts';
 
 const second = 1_000;
@@ -25,10 +25,13 @@ const whole = (least: number, most: number, sentence: string) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, sentence);
 const ms = (fallback: number) => whole(1, 86_400_000, 'Milliseconds, a whole number from 1 to 86400000.').default(fallback);
-const platformKey = (owner: string) => KeyText.optional().describe(`The operator's own key for ${owner}.`);
+const platformKey = (owner: string) =>
+  KeyText.optional().describe(`The operator's own key for ${owner}; without it there is no platform path there.`);
 
 const Env = z.object({
-  ENCRYPTION_KEY: masterKey().optional().describe('64 hex characters; seals all stored keys.'),
+  ENCRYPTION_KEY: masterKey()
+    .optional()
+    .describe('The master key, which seals all that is stored sealed: 64 hex characters. Made at the first start.'),
   ENCRYPTION_KEY_PREVIOUS: z
     .string()
     .optional()
@@ -38,42 +41,47 @@ const Env = z.object({
   ENCRYPTION_KEY_RESET: z
     .literal('accept-loss', { error: 'The only value is accept-loss.' })
     .optional()
-    .describe('Starts although the key does not open the data.'),
+    .describe('accept-loss: start although the master key does not open the data; nothing is deleted.'),
   AUTH_SECRET: z
     .string()
     .min(32, 'Use 32 characters or more.')
     .refine((text) => notAnExample(text), 'This is an example or a repetition: make a random one.')
     .optional()
-    .describe('Signs sessions.'),
-  HOST: z.string().default('127.0.0.1').describe('Address to listen on.'),
+    .describe('Signs sessions: 32 characters or more. Made at the first start.'),
+  HOST: z.string().default('127.0.0.1').describe('Address to listen on; 0.0.0.0 is every address of the machine.'),
   PORT: whole(0, 65_535, 'A port from 0 to 65535.').default(3000).describe('TCP port to listen on.'),
   PUBLIC_URL: z
     .string()
     .refine(isOrigin, 'Scheme, host and port only, such as https://byok.example.com.')
     .optional()
-    .describe('Where people reach this server; http://localhost:PORT unless set.'),
+    .describe(
+      'Where people reach this server: scheme, host and port; http://localhost:PORT unless set. Links and JWTs name it, and sign-in works at this address only.',
+    ),
   TRUST_PROXY: z
     .string()
     .optional()
     .transform((text) => list(text))
     .pipe(z.array(z.string().refine(isCidr, 'Comma-separated addresses or CIDRs, such as 10.0.0.0/8.')))
-    .describe('Proxies whose X-Forwarded-For is believed.'),
-  TLS_CERT_FILE: z.string().optional().describe('Certificate chain, PEM.'),
-  TLS_KEY_FILE: z.string().optional().describe('Its private key, PEM.'),
+    .describe('Proxies whose X-Forwarded-For is believed: addresses or CIDRs, comma-separated.'),
+  TLS_CERT_FILE: z.string().optional().describe('Certificate chain as a PEM file, to speak https without a proxy.'),
+  TLS_KEY_FILE: z.string().optional().describe('Its private key, PEM; both or none.'),
   DATA_DIR: z.string().default('./data').describe('Where the database lives.'),
   DATABASE_URL: z
     .string()
     .regex(/^(file:|postgres(ql)?:\/\/)/, 'file:PATH or postgres://...')
     .optional()
-    .describe('file:$DATA_DIR/byok.db unless set.'),
+    .describe('file:PATH for SQLite, postgres://... for PostgreSQL; file:DATA_DIR/byok.db unless set.'),
   REDIS_URL: z
     .undefined({ error: 'Several nodes with Redis come with a later version: unset it.' })
     .optional()
     .describe('Not in this version.'),
   PLATFORM_OPENAI_API_KEY: platformKey('OpenAI'),
   PLATFORM_ANTHROPIC_API_KEY: platformKey('Anthropic'),
-  OPENAI_BASE_URL: z.string().default('https://api.openai.com/v1').describe("OpenAI's address."),
-  ANTHROPIC_BASE_URL: z.string().default('https://api.anthropic.com').describe("Anthropic's address."),
+  OPENAI_BASE_URL: z
+    .string()
+    .default('https://api.openai.com/v1')
+    .describe("OpenAI's address; http:// only to this machine itself, never this server's own."),
+  ANTHROPIC_BASE_URL: z.string().default('https://api.anthropic.com').describe("Anthropic's address; the same rules."),
   SIGNUP: z
     .string()
     .transform(signUpRule)
@@ -82,27 +90,27 @@ const Env = z.object({
       'closed, open, or e-mail domains such as example.com,example.org.',
     )
     .default('closed')
-    .describe('closed, open, or a comma-separated list of e-mail domains.'),
-  UPSTREAM_CONNECT_TIMEOUT_MS: ms(5 * second),
-  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms(600 * second),
-  UPSTREAM_IDLE_TIMEOUT_MS: ms(600 * second),
-  UPSTREAM_TOTAL_TIMEOUT_MS: ms(3_600 * second),
+    .describe('Who may make an account: closed, open, or e-mail domains, comma-separated.'),
+  UPSTREAM_CONNECT_TIMEOUT_MS: ms(5 * second).describe('How long to wait for a connection to a provider.'),
+  UPSTREAM_FIRST_BYTE_TIMEOUT_MS: ms(600 * second).describe('... for the first byte of an answer.'),
+  UPSTREAM_IDLE_TIMEOUT_MS: ms(600 * second).describe('... between two bytes.'),
+  UPSTREAM_TOTAL_TIMEOUT_MS: ms(3_600 * second).describe('... in all.'),
   BODY_LIMIT_BYTES: whole(1_024, 2 ** 30, 'Bytes, a whole number from 1024 to 1073741824.')
     .default(32 * 2 ** 20)
-    .describe('The largest request body.'),
+    .describe('The largest AI request, in bytes; beyond it 413.'),
   ...perTier(
     'PLATFORM_MODELS',
     z
       .string()
       .optional()
       .transform((text) => (text === undefined ? null : list(text)))
-      .describe('Models on the platform keys, comma-separated; all priced ones unless set.'),
+      .describe('The models of that tier on the platform keys, comma-separated; every one with a known price unless set.'),
   ),
   ...perTier(
     'PLATFORM_MAX_OUTPUT',
     whole(1, 10_000_000, 'Tokens, a whole number from 1 to 10000000.')
       .default(releasedMaxOutput)
-      .describe('Largest output on the platform keys, in tokens.'),
+      .describe('The longest answer of that tier on the platform keys, in tokens.'),
   ),
   PLATFORM_BETA_HEADERS: z
     .string()
@@ -171,10 +179,12 @@ const Env = z.object({
     .describe("Stripe's address."),
   MAX_CONCURRENT_REQUESTS: whole(1, 100_000, 'A whole number from 1 to 100000.')
     .default(200)
-    .describe('How many AI requests one person may have under way at a time.'),
+    .describe('How many AI requests one person may have under way at a time, on whichever key; beyond it 429.'),
   OWN_KEYS_PER_PROVIDER: whole(1, mostKeysPerProvider, `A whole number from 1 to ${mostKeysPerProvider}.`)
     .default(1)
-    .describe('How many keys of a provider somebody may have, to be tried in order.'),
+    .describe(
+      'How many keys of a provider somebody may have, tried in the order that they choose; lowered, the keys beyond stay stored and are not used.',
+    ),
   SMTP_URL: z
     .string()
     .transform((text, ctx) => smtpServer(text, (message) => ctx.addIssue({ code: 'custom', message })) ?? z.NEVER)
@@ -190,18 +200,48 @@ const Env = z.object({
     .max(2_000)
     .refine(isListAddress, 'An address such as https://example.com/prices.json, without a user name; http:// only to this machine.')
     .optional()
-    .describe('A price list, fetched at the start and once a day; off unless set.'),
-  BACKUP_DIR: z.string().optional().describe('A folder for backups that are made by themselves; none: none are.'),
-  BACKUP_EVERY_HOURS: whole(1, 8_760, 'Hours, a whole number from 1 to 8760.').default(24).describe('How often.'),
+    .describe('A price list, fetched at the start and once a day: https, or http to this machine. Off unless set.'),
+  BACKUP_DIR: z.string().optional().describe('A folder into which the server makes backups by itself; none unless set. SQLite only.'),
+  BACKUP_EVERY_HOURS: whole(1, 8_760, 'Hours, a whole number from 1 to 8760.').default(24).describe('How often, in hours.'),
   BACKUP_KEEP: whole(1, 10_000, 'A whole number from 1 to 10000.').default(14).describe('How many of them are kept.'),
+  USAGE_RETENTION_DAYS: whole(2, 36_500, 'Days, a whole number from 2 to 36500.')
+    .optional()
+    .describe('Single requests older than that are deleted; their sums stay. Off unless set.'),
   METRICS_TOKEN: z
     .string()
     .regex(/^[\x21-\x7e]{16,}$/, 'Use 16 characters or more, without spaces.')
     .optional()
     .describe('Who sends it as a bearer may read /metrics, from anywhere; without it only this machine may.'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .string()
+    .max(2_000)
+    .refine(isCollectorAddress, 'An address such as http://127.0.0.1:4318, without a user name, question mark or number sign.')
+    .optional()
+    .describe('Turns traces on: the collector that takes them as OTLP/HTTP, at /v1/traces below this address.'),
+  OTEL_EXPORTER_OTLP_HEADERS: z
+    .string()
+    .refine(areHeaders, 'name=value pairs, comma-separated; values percent-encoded.')
+    .optional()
+    .describe('What the collector wants to see, as name=value pairs, comma-separated; values percent-encoded.'),
+  OTEL_SERVICE_NAME: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,100}$/, 'Up to 100 characters, without spaces.')
+    .default('synthstack-byok')
+    .describe('What traces call this server.'),
+  OTEL_TRACES_SAMPLER_ARG: z
+    .string()
+    .regex(/^(0(\.\d{1,6})?|1(\.0{1,6})?)$/, 'A part of all, from 0 to 1, such as 0.1.')
+    .default('1')
+    .transform(Number)
+    .describe("The part of the requests that are traced, 0 to 1; where a caller sends a traceparent, the caller's choice counts."),
+  TRACES_TO_PROVIDERS: z
+    .enum(['on', 'off'], { error: 'on or off.' })
+    .default('off')
+    .describe('on: providers are sent the traceparent of each call.'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'], { error: 'trace, debug, info, warn, error or silent.' })
-    .default('info'),
+    .default('info')
+    .describe('trace, debug, info, warn, error or silent.'),
   LOG_FORMAT: z.enum(['pretty', 'json'], { error: 'pretty or json.' }).optional().describe('pretty on a terminal, else json.'),
 });
 
@@ -218,8 +258,31 @@ const secretNames = [
   'OIDC_CLIENT_SECRET',
   'STRIPE_SECRET_KEY',
   'STRIPE_WEBHOOK_SECRET',
+  'OTEL_EXPORTER_OTLP_HEADERS',
   'DATABASE_URL',
 ] as const;
+
+export interface Setting {
+  name: string;
+  /** As it is typed; null: none. */
+  fallback: string | null;
+  means: string;
+  /** It may stand in a file: `NAME_FILE`. */
+  secret: boolean;
+}
+
+/** For the reference that is made of it (docs/configuration.md), in the order above. */
+export const settings = (): Setting[] =>
+  Object.entries(Env.shape).map(([name, schema]) => {
+    const fallback: unknown = schema.safeParse(undefined).data ?? null;
+    const isNone = fallback === null || (Array.isArray(fallback) && fallback.length === 0);
+    return {
+      name,
+      fallback: isNone ? null : String(fallback),
+      means: schema.description ?? '',
+      secret: (secretNames as readonly string[]).includes(name),
+    };
+  });
 
 export type Config = ReturnType<typeof toConfig>;
 
@@ -306,7 +369,16 @@ function toConfig(env: z.infer<typeof Env>) {
       everyHours: env.BACKUP_EVERY_HOURS,
       keep: env.BACKUP_KEEP,
     },
+    usageRetentionDays: env.USAGE_RETENTION_DAYS ?? null,
     metricsToken: secretOf(env.METRICS_TOKEN),
+    /** Off where there is no collector. */
+    traces: {
+      url: env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? null : `${env.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, '')}/v1/traces`,
+      headers: secretOf(env.OTEL_EXPORTER_OTLP_HEADERS),
+      serviceName: env.OTEL_SERVICE_NAME,
+      ratio: env.OTEL_TRACES_SAMPLER_ARG,
+      tellProviders: env.TRACES_TO_PROVIDERS === 'on',
+    },
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT ?? (process.stdout.isTTY ? ('pretty' as const) : ('json' as const)),
   };
@@ -322,7 +394,7 @@ export function readEnvironment(options: { makeSecrets: boolean }): { config: Co
   const fromFile = parseEnv(before);
   const env: NodeJS.ProcessEnv = { ...fromFile, ...withoutEmpty(process.env) };
   // The official SDKs and better-auth may read these by themselves; they get what we hand them, and nothing behind our back.
-  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE|OIDC)_/.test(name)) delete process.env[name];
+  for (const name of Object.keys(process.env)) if (/^(OPENAI|ANTHROPIC|BETTER_AUTH|STRIPE|OIDC|OTEL)_/.test(name)) delete process.env[name];
 
   const config = loadConfig(env);
   const missing = [!config.encryptionKey && 'ENCRYPTION_KEY', !config.authSecret && 'AUTH_SECRET'].filter((name) => name !== false);
@@ -368,6 +440,11 @@ function contradictions(config: Config): string[] {
   if (set.length === 1 || set.length === 2) wrong.push('STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRET and STRIPE_PRICES go together.');
   if (config.backups.dir !== undefined && !config.databaseUrl.startsWith('file:'))
     wrong.push('BACKUP_DIR: backups are of SQLite only; PostgreSQL has pg_dump.');
+  const collector = config.traces.url === null ? null : new URL(config.traces.url);
+  if (collector && isSamePlace(collector, config.publicUrl, `http://${config.host}:${config.port}`))
+    wrong.push('OTEL_EXPORTER_OTLP_ENDPOINT: this is the address of this very server, which would trace its own traces.');
+  if (collector?.protocol === 'http:' && !isLoopback(collector.hostname) && config.traces.headers)
+    wrong.push('OTEL_EXPORTER_OTLP_HEADERS: http:// would send them unencrypted: use https:// (http:// only to this machine itself).');
   if (Boolean(config.tls.certFile) !== Boolean(config.tls.keyFile)) wrong.push('TLS_CERT_FILE and TLS_KEY_FILE go together.');
   return wrong;
 }
@@ -450,6 +527,23 @@ function isListAddress(text: string): boolean {
   const url = URL.parse(text);
   if (!url || url.username || url.password || url.hash) return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname));
+}
+
+/** Traces hold no secret, so a collector beside the server may be spoken to without encryption. */
+function isCollectorAddress(text: string): boolean {
+  const url = URL.parse(text);
+  return url !== null && /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash;
+}
+
+function areHeaders(text: string): boolean {
+  return list(text).every((pair) => {
+    const [, value] = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=\s*([\x21-\x7e]+)$/.exec(pair) ?? [];
+    try {
+      return value !== undefined && /^[\x20-\x7e]+$/.test(decodeURIComponent(value));
+    } catch {
+      return false;
+    }
+  });
 }
 
 const isDomain = (text: string): boolean => /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}$/.test(text);

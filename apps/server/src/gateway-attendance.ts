@@ -7,11 +7,13 @@ import type { Metrics } from './metrics.ts';
 import type { Log } from './ports/log.ts';
 import { printable } from './printable.ts';
 import type { Target } from './target.ts';
+import type { Trace, Traces } from './traces.ts';
 
 export interface Asked {
   id: number;
   /** The id as people see it. */
   requestId: string;
+  method: string;
   target: Target;
   /** null: there is no such route. */
   matched: Matched | null;
@@ -26,6 +28,8 @@ export interface Asked {
   settled: Settled | null;
   /** Of ours; null: none, whatever the provider said. */
   error: AppError | null;
+  /** null: nobody collects it. */
+  trace: Trace | null;
 }
 
 /** What an answer's way out says of its end. */
@@ -35,18 +39,28 @@ export interface AttendanceParts {
   meter: Pick<Meter, 'newId'>;
   metrics: Pick<Metrics, 'began' | 'ended'>;
   log: Log;
+  /** null: nobody collects any. */
+  traces: Traces | null;
+  nowMs(): number;
 }
 
 export type Attendance = ReturnType<typeof createAttendance>;
 
-export function createAttendance({ meter, metrics, log }: AttendanceParts) {
+export function createAttendance({ meter, metrics, log, traces, nowMs }: AttendanceParts) {
   function end(out: Ended, asked: Asked): void {
     const { requestId, matched, said, model, streamed, settled } = asked;
-    const durationMs = performance.now() - asked.startedAt;
+    const endedAt = performance.now();
+    const durationMs = endedAt - asked.startedAt;
     const source = (headerIn(said, 'x-byok-key-source') as KeySource | undefined) ?? null;
     const fallbackReason = headerIn(said, 'x-byok-fallback-reason');
     const { status, outcome, code } = endingOf(out, asked);
     metrics.ended({ matched, model, source, fallbackReason: fallbackReason ?? null, outcome, code, durationMs, streamed, settled });
+    if (asked.trace)
+      traces?.ended({
+        ...{ trace: asked.trace, requestId, method: asked.method, matched, model, streamed, settled },
+        ...{ source, fallbackReason: fallbackReason ?? null, status, outcome },
+        ...{ endedAtMs: nowMs(), endedAt, durationMs },
+      });
     const named = settled?.model ?? model;
     log.info(
       {
@@ -78,6 +92,7 @@ export function createAttendance({ meter, metrics, log }: AttendanceParts) {
       return {
         id,
         requestId: requestIdOf(id),
+        method,
         target,
         matched,
         startedAt,
@@ -86,6 +101,7 @@ export function createAttendance({ meter, metrics, log }: AttendanceParts) {
         streamed: false,
         settled: null,
         error: null,
+        trace: traces === null ? null : traces.begin(headers.traceparent),
       };
     },
 

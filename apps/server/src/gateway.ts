@@ -17,6 +17,7 @@ import type { Provider } from './providers/provider.ts';
 import { formJson, readableForm } from './relay/form.ts';
 import type { Outlet, Relay } from './relay/relay.ts';
 import type { Target } from './target.ts';
+import type { Traces } from './traces.ts';
 
 export interface GatewayParts {
   callers: Pick<Callers, 'identify'>;
@@ -34,6 +35,8 @@ export interface GatewayParts {
   clock: Clock;
   /** How long a client may take nothing of its answer. */
   stallMs: number;
+  /** null: nobody collects any. */
+  traces: Traces | null;
 }
 
 /** Who asks which route, and with what. */
@@ -46,9 +49,9 @@ interface Call {
 export type Gateway = ReturnType<typeof createGateway>;
 
 export function createGateway(parts: GatewayParts) {
-  const { callers, relay, meter, metrics, log, bodyLimitBytes, price, publicUrl, draining, clock, stallMs } = parts;
+  const { callers, relay, meter, metrics, log, bodyLimitBytes, price, publicUrl, draining, clock, stallMs, traces } = parts;
   const bodies = createBodies({ limitBytes: bodyLimitBytes });
-  const attendance = createAttendance({ meter, metrics, log });
+  const attendance = createAttendance({ meter, metrics, log, traces, nowMs: clock.now });
 
   async function answer(req: IncomingMessage, res: ServerResponse, asked: Asked): Promise<void> {
     const { target, matched } = asked;
@@ -85,7 +88,10 @@ export function createGateway(parts: GatewayParts) {
     };
     const asking = { userId: caller.userId, tokenId: caller.tokenId, tier: caller.plan.tier, byok: caller.plan.byok };
     const query = target.search.slice(1);
-    await relay.handle({ id, provider, route, path, caller: asking, query, headers, body, json, form, settled }, outlet);
+    await relay.handle(
+      { id, provider, route, path, caller: asking, query, headers, body, json, form, settled, trace: asked.trace },
+      outlet,
+    );
   }
 
   function note(asked: Asked, json: Record<string, unknown>): void {

@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createServer as createHttpsServer } from 'node:https';
 import { AdminUsageQuery, AppError, AuditExport, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http';
+import { exportAccount } from './api/account-export.ts';
 import { filterOf } from './api/admin-audit.ts';
 import { sendAnswer } from './api/agents-stream.ts';
 import { exportConversation } from './api/conversation-export.ts';
@@ -11,7 +12,7 @@ import { docsPage, docsStyle } from './api/docs-page.ts';
 import { handleRest, idsIn, openApi, readQuery, sendJson, sendProblem } from './api/rest.ts';
 import { appRouter, bodyLimit } from './api/router.ts';
 import { sendParts } from './api/stream.ts';
-import { admit, admitAdmin, appErrorOf, type Context, inputError } from './api/trpc.ts';
+import { admit, admitAdmin, admitPerson, appErrorOf, type Context, inputError } from './api/trpc.ts';
 import type { App } from './app.ts';
 import { createAddressOf } from './auth/address.ts';
 import { isLoopback } from './base-url.ts';
@@ -41,6 +42,7 @@ export const ownRoutes = [
   { method: 'POST', path: '/api/v1/agents/{slug}/messages', access: 'user' },
   { method: 'GET', path: '/api/v1/conversations/{id}/export', access: 'user' },
   { method: 'GET', path: '/api/v1/admin/audit/export', access: 'admin' },
+  { method: 'GET', path: '/api/v1/account/export', access: 'person' },
 ] as const;
 type OwnRoute = (typeof ownRoutes)[number];
 /** @param ids  what stands in the path's `{places}` */
@@ -110,7 +112,9 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     const caller = admit(await identify(req));
     const query = UsageExport.safeParse(readQuery(UsageExport, target));
     if (!query.success) throw inputError(query.error);
+    const rowsFrom = await app.meter.rowsFrom();
     res.writeHead(200, {
+      ...(rowsFrom !== null && { 'x-byok-rows-from': rowsFrom }),
       'content-type': 'text/csv; charset=utf-8',
       'content-disposition': 'attachment; filename="usage.csv"',
       'cache-control': 'no-store',
@@ -163,6 +167,25 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     await sendParts(res, file.parts);
   }
 
+  const exporting = new Set<string>();
+  async function sendAccount(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const { userId } = admitPerson(await identify(req));
+    if (exporting.has(userId)) throw new AppError('limit_reached', 'This is being written for you already.', { retryAfterMs: 10_000 });
+    const { db, clock, conversations, config } = app;
+    exporting.add(userId);
+    try {
+      await db.commit([app.audit.entry({ actor: userId, subject: userId, action: 'account.exported' })]);
+      res.writeHead(200, {
+        'content-type': 'application/json',
+        'content-disposition': `attachment; filename="account-${new Date(clock.now()).toISOString().slice(0, 10)}.json"`,
+        'cache-control': 'no-store',
+      });
+      await sendParts(res, exportAccount({ db, conversations, userId, publicUrl: config.publicUrl, nowMs: clock.now() }));
+    } finally {
+      exporting.delete(userId);
+    }
+  }
+
   /** Stripe's events. No cookie counts here and no origin is looked at: what counts is the signature over the bytes. */
   async function receiveEvent(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const { billing } = app;
@@ -202,6 +225,7 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
     },
     '/api/v1/conversations/{id}/export': sendConversation,
     '/api/v1/admin/audit/export': sendAudit,
+    '/api/v1/account/export': sendAccount,
   };
 
   /** @throws AppError `method_not_allowed` */

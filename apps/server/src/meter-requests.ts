@@ -8,6 +8,7 @@ import type { Db } from '@synthstack/core/db';
 import { and, asc, desc, eq, gte, isNotNull, isNull, lt, ne, or, type SQL, sql } from 'drizzle-orm';
 import { type Cell, csvLine } from './csv.ts';
 import { idAt, requestIdOf, startOf } from './meter.ts';
+import { readRowsFrom } from './meter-retention.ts';
 
 interface ListParts {
   db: Db;
@@ -77,7 +78,15 @@ export function createRequestLists({ db, windowRows = 1_000, mostWindows = 20 }:
       .orderBy(desc(request.id))
       .limit(limit);
 
+  /** From when on there are rows; null: from the beginning. */
+  async function rowsFrom(): Promise<string | null> {
+    const fromMs = await readRowsFrom(db);
+    return fromMs === null ? null : new Date(fromMs).toISOString();
+  }
+
   return {
+    rowsFrom,
+
     /** A page of the list. Looks at so many windows at most, and says how far that was. */
     async requests(userId: string, query: UsageRequestsQuery): Promise<UsageRequests> {
       const filter = wanted(query);
@@ -94,13 +103,23 @@ export function createRequestLists({ db, windowRows = 1_000, mostWindows = 20 }:
         const where = and(between(userId, end ?? from, below), filter);
         found.push(...(await pick(where, query.limit + 1 - found.length)));
         if (end === null && found.length <= query.limit)
-          return { requests: found.map(viewOf), nextCursor: null, searchedTo: new Date(query.from).toISOString() };
+          return {
+            requests: found.map(viewOf),
+            nextCursor: null,
+            searchedTo: new Date(query.from).toISOString(),
+            rowsFrom: await rowsFrom(),
+          };
         below = end ?? below;
       }
       const page = found.slice(0, query.limit);
       // One more was found than is shown: the next page begins with it.
       const reached = found.length > page.length ? (page.at(-1)?.row.id ?? below) : below;
-      return { requests: page.map(viewOf), nextCursor: reached.toString(36), searchedTo: new Date(startOf(reached)).toISOString() };
+      return {
+        requests: page.map(viewOf),
+        nextCursor: reached.toString(36),
+        searchedTo: new Date(startOf(reached)).toISOString(),
+        rowsFrom: await rowsFrom(),
+      };
     },
 
     /** Every request of a range, oldest first, as the lines of a CSV file (RFC 4180), a window of the table at a time. */

@@ -101,6 +101,13 @@ export const tallyFamily = (name: string, help: string, { labelNames, counts }: 
     })),
 });
 
+export const countsFamily = (name: string, help: string, label: string, counts: () => Readonly<Record<string, number>>): Family => ({
+  name: `byok_${name}`,
+  help,
+  type: 'counter',
+  samples: () => Object.entries(counts()).map(([one, value]) => ({ labels: { [label]: one }, value })),
+});
+
 export const gaugeFamily = (name: string, help: string, value: () => number, labels: Record<string, string> = {}): Family => ({
   name: `byok_${name}`,
   help,

@@ -5,7 +5,7 @@
 import type { ErrorCode, KeySource, ProviderId, TierName } from '@synthstack/core';
 import type { Settled } from './meter.ts';
 import { createCells, createTally, type MatchedRoute, observe } from './metrics-cells.ts';
-import { cellFamilies, exposition, type Family, gaugeFamily, tallyFamily } from './metrics-series.ts';
+import { cellFamilies, countsFamily, exposition, type Family, gaugeFamily, tallyFamily } from './metrics-series.ts';
 import type { Outcome } from './providers/provider.ts';
 
 /** One request of the gateway, at its end. */
@@ -119,6 +119,11 @@ export function createMetrics({ version, openSockets }: MetricsParts) {
     /** Another figure that is looked at when somebody scrapes. */
     watch(name: string, help: string, value: () => number): void {
       families.push(gaugeFamily(name, help, value));
+    },
+
+    /** A counter that somebody else counts, by one label of few values. */
+    watchCounts(name: string, help: string, label: string, counts: () => Readonly<Record<string, number>>): void {
+      families.push(countsFamily(name, help, label, counts));
     },
 
     scrape: () => exposition(families),

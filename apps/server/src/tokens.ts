@@ -110,7 +110,7 @@ export function createTokens({ db, clock, audit }: TokensParts) {
           actor: userId,
           subject: userId,
           action: 'token.created',
-          detail: { token: row.id, name, scopes: row.scopes.join(' ') },
+          detail: { token: row.id, scopes: row.scopes.join(' ') },
         }),
         bumpGeneration(tx, t),
       ]);
@@ -131,7 +131,7 @@ export function createTokens({ db, clock, audit }: TokensParts) {
       if (!row) throw new AppError('not_found', 'There is no such token.');
       await atomically(db, (tx, t) => [
         must(tx.delete(t.gatewayToken).where(mine)),
-        ...entries({ actor: userId, subject: userId, action: 'token.revoked', detail: { token: tokenId, name: row.name } }),
+        ...entries({ actor: userId, subject: userId, action: 'token.revoked', detail: { token: tokenId } }),
         bumpGeneration(tx, t),
       ]);
     },

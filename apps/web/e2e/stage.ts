@@ -152,7 +152,7 @@ export async function openVisitor(browser: Browser, origin: string, options: Bro
   context.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(`${message.text()} (${message.location().url})`);
   });
-  context.on('weberror', ({ error }) => void complaints.push(`script: ${error().message}`));
+  context.on('weberror', (thrown) => void complaints.push(`script: ${thrown.error().message}`));
   context.on('request', (request) => {
     if (!request.url().startsWith(origin) && !request.url().startsWith('data:')) complaints.push(`foreign request: ${request.url()}`);
   });

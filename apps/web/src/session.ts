@@ -19,6 +19,8 @@ export const useSession = defineStore('session', () => {
   const ended = ref(false);
   /** ... and a key that somebody was saving went with it. */
   const keyLost = ref(false);
+  /** The account that was here was deleted, so the sign-in page says that it is. */
+  const removed = ref(false);
 
   /** Asks the server; rejects if it cannot be reached. */
   async function load(): Promise<void> {
@@ -73,6 +75,7 @@ export const useSession = defineStore('session', () => {
   async function entered(): Promise<void> {
     ended.value = false;
     keyLost.value = false;
+    removed.value = false;
     await load();
     tellOtherTabs('session');
   }
@@ -94,6 +97,15 @@ export const useSession = defineStore('session', () => {
     return typeof others === 'number' ? others : null;
   }
 
+  /** @param shown  that it is still the same person who sits here. Rejects with the server's error */
+  async function remove(shown: { password?: string; code?: string }): Promise<void> {
+    await api.accounts.remove.mutate(shown);
+    removed.value = true;
+    me.value = null;
+    ended.value = false;
+    tellOtherTabs('session');
+  }
+
   function end(): void {
     if (!me.value) return;
     me.value = null;
@@ -101,8 +113,8 @@ export const useSession = defineStore('session', () => {
   }
 
   return {
-    ...{ me, instance, announcements, loaded, ended, keyLost, load, become },
-    ...{ signIn, signInWithPasskey, signUp, signOut, changePassword, end, closeAnnouncement, refreshAnnouncements },
+    ...{ me, instance, announcements, loaded, ended, keyLost, removed, load, become },
+    ...{ signIn, signInWithPasskey, signUp, signOut, changePassword, remove, end, closeAnnouncement, refreshAnnouncements },
   };
 });
 

@@ -13,6 +13,7 @@ import {
   PasskeyOptions,
   PasskeyRef,
   PlanView,
+  RemoveMe,
   ResetPassword,
   SecurityView,
   SessionList,
@@ -34,6 +35,7 @@ export const accounts = router({
     signUp: ctx.app.config.signUp !== 'closed',
     mail: ctx.app.mail.available,
     demo: ctx.app.config.demo,
+    databaseAhead: ctx.app.databaseAhead,
     external: ctx.app.oidc !== null,
     passwords: ctx.app.config.localAccounts,
   })),
@@ -75,7 +77,11 @@ export const accounts = router({
   security: personProcedure.output(SecurityView).query(async ({ ctx }) => {
     const { userId } = ctx.caller;
     const factor = await ctx.app.auth.factors.state(userId);
-    return { factor: factor && { ...factor, since: factor.since.toISOString() }, passkeys: await ctx.app.auth.passkeys.list(userId) };
+    return {
+      factor: factor && { ...factor, since: factor.since.toISOString() },
+      passkeys: await ctx.app.auth.passkeys.list(userId),
+      password: await ctx.app.auth.hasPassword(userId),
+    };
   }),
 
   beginFactor: personProcedure
@@ -142,6 +148,16 @@ export const accounts = router({
     .input(UpdateMe)
     .output(Me)
     .mutation(({ ctx, input }) => ctx.app.accounts.update(ctx.caller.userId, input)),
+
+  /** The end of the caller's own account. */
+  remove: personProcedure
+    .input(RemoveMe)
+    .output(z.void())
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = ctx.caller;
+      await ctx.app.auth.demandOwner(ctx.caller, input, ctx.address);
+      await ctx.app.removal.remove({ actor: userId, userId });
+    }),
 
   sessions: personProcedure.output(SessionList).query(({ ctx }) => ctx.app.auth.sessions.list(ctx.caller)),
 

@@ -678,6 +678,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
       'POST /api/v1/agents/{slug}/messages',
       'GET /api/v1/conversations/{id}/export',
       'GET /api/v1/admin/audit/export',
+      'GET /api/v1/account/export',
       ...doors.map(({ method, path }) => `${method} ${path}`),
     ].sort(),
   );
@@ -764,6 +765,7 @@ test('the OpenAPI document describes every door, and the page shows it without a
     'limits',
     'tiers',
     'tokens',
+    'account',
     'agents',
     'conversations',
     'notices',

@@ -318,11 +318,23 @@ const auditOperation = {
   },
 };
 
+const accountOperation = {
+  operationId: 'account.export',
+  summary: 'All that the server knows of you, as one JSON file, without any secret; not with an access token',
+  security: [{ bearer: [] }],
+  parameters: [],
+  responses: {
+    200: { description: 'A list for each kind of thing', content: { 'application/json': { schema: { type: 'object' } } } },
+    default: problem,
+  },
+};
+
 /** By the procedure that they stand behind. */
 const streamed: Readonly<Record<string, Record<string, Record<string, unknown>>>> = {
   'usage.report': { '/api/v1/api-keys/usage.csv': { get: csvOperation } },
   'admin.usage.report': { '/api/v1/admin/usage.csv': { get: platformCsvOperation } },
   'agents.list': { '/api/v1/agents/{slug}/messages': { post: askOperation } },
   'admin.audit.list': { '/api/v1/admin/audit/export': { get: auditOperation } },
+  'tokens.list': { '/api/v1/account/export': { get: accountOperation } },
   'conversations.get': { '/api/v1/conversations/{id}/export': { get: exportOperation } },
 };

@@ -60,14 +60,21 @@ export function admit(caller: Caller | null): Caller {
   return caller;
 }
 
+/** In person: no gateway token, so that a stolen one cannot make more of its kind. @throws AppError as `admit` */
+export function admitPerson(found: Caller | null): Caller {
+  const caller = admit(found);
+  if (caller.via === 'token') throw new AppError('forbidden', 'A token cannot do this. Sign in, or use a JWT of your own.');
+  return caller;
+}
+
 const signedIn = t.middleware(async ({ ctx, next }) => next({ ctx: { caller: admit(await ctx.identify()) } }));
 
 /** A signed-in user, or a token with the scope `manage`. */
 export const userProcedure = publicProcedure.use(signedIn);
 
-/** A user in person: no gateway token, so that a stolen one cannot make more of its kind. */
+/** A user in person. */
 export const personProcedure = userProcedure.use(({ ctx, next }) => {
-  if (ctx.caller.via === 'token') throw new AppError('forbidden', 'A token cannot do this. Sign in, or use a JWT of your own.');
+  admitPerson(ctx.caller);
   return next();
 });
 

@@ -123,7 +123,7 @@ export function createPasskeys({ db, clock, origin, challengeKey, audit, notice 
       await db.commit([
         ...consume(challenge),
         statement(db.orm.insert(passkey).values({ ...row, createdAt: now() })),
-        ...audit({ actor: userId, subject: userId, action: 'passkey.added', detail: { name } }),
+        ...audit({ actor: userId, subject: userId, action: 'passkey.added' }),
         ...notice(accountNews(userId, 'passkey_added', now())),
       ]);
     },
@@ -135,7 +135,7 @@ export function createPasskeys({ db, clock, origin, challengeKey, audit, notice 
       if (!row) throw new AppError('not_found', 'There is no such passkey.');
       await db.commit([
         statement(db.orm.delete(passkey).where(mine)),
-        ...audit({ actor: userId, subject: userId, action: 'passkey.removed', detail: { name: row.name } }),
+        ...audit({ actor: userId, subject: userId, action: 'passkey.removed' }),
         ...notice(accountNews(userId, 'passkey_removed', now())),
       ]);
     },

@@ -13,6 +13,8 @@ export interface Asking {
 
 /** A script that signs in anew for each token leaves hundreds of sessions behind. */
 const mostListed = 100;
+/** So long after a sign-in it is still the same person who sits there. */
+const freshMs = 600_000;
 
 export type Sessions = ReturnType<typeof createSessions>;
 
@@ -49,6 +51,12 @@ export function createSessions({ db, clock }: { db: Db; clock: Clock }) {
       if (!row) return null;
       const [userId, expiresAt, disabledAt] = row;
       return disabledAt === null && Number(expiresAt) > clock.now() ? { userId: String(userId) } : null;
+    },
+
+    /** It has just begun. */
+    async isFresh(sessionId: string): Promise<boolean> {
+      const [row] = await db.orm.select({ createdAt: session.createdAt }).from(session).where(eq(session.id, sessionId));
+      return row !== undefined && row.createdAt.getTime() > clock.now() - freshMs;
     },
 
     /** Those that have not run out: the one that asks, then the most recently seen. */

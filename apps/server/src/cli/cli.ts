@@ -32,6 +32,8 @@ export const commandTable: Record<string, () => Promise<Command>> = {
   'users add': async () => (await import('./users.ts')).usersAdd,
   'users list': async () => (await import('./users.ts')).usersList,
   'users set-tier': async () => (await import('./users.ts')).usersSetTier,
+  'users export': async () => (await import('./users-data.ts')).usersExport,
+  'users remove': async () => (await import('./users-data.ts')).usersRemove,
   'users reset-link': async () => (await import('./users.ts')).usersResetLink,
   'users reset-factors': async () => (await import('./users.ts')).usersResetFactors,
   'tokens add': async () => (await import('./tokens.ts')).tokensAdd,
@@ -45,6 +47,10 @@ export const commandTable: Record<string, () => Promise<Command>> = {
   version: async () => (await import('./version.ts')).versionCommand,
   completion: async () => (await import('./completion.ts')).completion,
 };
+
+/** With the words and options that each takes, for those who hold the guides to it. */
+export const usages = async (): Promise<Readonly<Record<string, string>>> =>
+  Object.fromEntries(await Promise.all(Object.entries(commandTable).map(async ([name, load]) => [name, (await load()).usage] as const)));
 
 const out = (line: string) => void process.stdout.write(`${line}\n`);
 const say = (line: string) => void process.stderr.write(`${line}\n`);

@@ -200,11 +200,14 @@ export function createRelay(parts: RelayParts) {
       throw new AppError(clientLeft.code, 'The client left before anything was sent.');
     }
     const refused = journey.source === 'platform' ? refusedOnPlatform : refusedOnOwn;
+    const traceparent = request.trace?.attempting(journey.row.source);
+    if (traceparent) upstreamRequest.headers.traceparent = traceparent;
     let started: Call;
     try {
       started = vault.use(key, (secret) => call({ sender, clock, provider: request.provider, request: upstreamRequest, secret, refused }));
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'key_unusable') throw error;
+      request.trace?.came('unreadable', null);
       await vault.report(key, 'unreadable');
       if (journey.source === 'platform') throw platformFailure(request.provider, null, clock.now(), request.caller.byok);
       journey.passOver('unreadable');
@@ -221,17 +224,20 @@ export function createRelay(parts: RelayParts) {
 
   /** Nobody reads an answer that could not be passed on, so whatever goes wrong here closes it. null: it has been answered. */
   async function answerUnlessRefused(way: Way, key: UsableKey, { begun, exchange }: Call): Promise<Refusal | null> {
-    const count = (outcome: UpstreamOutcome) => parts.metrics.upstream(way.request.provider.id, way.journey.row.source, outcome);
+    const count = (outcome: UpstreamOutcome, status: number | null) => {
+      parts.metrics.upstream(way.request.provider.id, way.journey.row.source, outcome);
+      way.request.trace?.came(outcome, status);
+    };
     let result: Answer | Refusal;
     try {
       result = await begun;
     } catch (error) {
       exchange.abort();
-      count(outcomeOf(error));
+      count(outcomeOf(error), null);
       throw error;
     }
     const outcome = result.kind === 'answer' ? 'ok' : result.outcome;
-    count(outcome);
+    count(outcome, result.status);
     try {
       // Nearly always there is no news, and nothing to wait for.
       if (vault.isNews(key, outcome)) await vault.report(key, outcome);

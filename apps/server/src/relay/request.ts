@@ -2,6 +2,7 @@
 import type { TierName } from '@synthstack/core';
 import type { Settled } from '../meter.ts';
 import type { Provider, Route } from '../providers/provider.ts';
+import type { Trace } from '../traces.ts';
 import type { Form } from './form.ts';
 
 export interface AiRequest {
@@ -21,6 +22,8 @@ export interface AiRequest {
   form?: Form | null;
   /** Told what its row says once that is closed. */
   settled?(row: Settled): void;
+  /** Told of each call of a provider. */
+  trace?: Trace | null;
 }
 
 /** Where the answer goes: an HTTP response, or an agent in process. */

@@ -34,6 +34,7 @@ const sources = [
     'check-limits.ts',
     'tokens.ts',
     'accounts.ts',
+    'accounts-removal.ts',
     'auth.ts',
   ],
   ...[
@@ -76,7 +77,7 @@ const notForPages = [
   /^The vault was used before|^Every tier has its row|^A stored key has no view|^An announcement has no view|^The sign-in library answered/,
   /^Give (either|exactly one)|^from and to go together|^(days|hours|groupBy|limit): |^Name a (model|provider)/,
   /^(The last four characters|The first characters|Shown once|The sum of|Use the platform key|The operator has set)/,
-  /^Something the library/,
+  /^Something the library|^There is one; else they sign in elsewhere/,
   // Of instants and days: what programs are told
   /^(A day, such as|Name an instant up to)/,
   // To Stripe, and for the log

@@ -97,6 +97,8 @@ export const ConfirmEmail = z.strictObject({ token: LinkToken });
 const OwnPassword = z.string({ error: 'Enter your password.' }).min(1, 'Enter your password.').max(128);
 export const WithPassword = z.strictObject({ password: OwnPassword });
 export const WithCode = z.strictObject({ code: FactorCode });
+/** Who has no password, and whoever has no second factor, leaves them out. */
+export const RemoveMe = z.strictObject({ password: OwnPassword.optional(), code: FactorCode.optional() });
 export const WithBoth = z.strictObject({ password: OwnPassword, code: FactorCode });
 
 /** Shown once, while two-factor authentication is being set up. */
@@ -117,6 +119,7 @@ export type PasskeyView = z.infer<typeof PasskeyView>;
 export const SecurityView = z.object({
   factor: z.object({ since: z.iso.datetime(), codesLeft: z.int() }).nullable().describe('Codes of an app; null: off.'),
   passkeys: z.array(PasskeyView),
+  password: z.boolean().describe('There is one; else they sign in elsewhere.'),
 });
 export type SecurityView = z.infer<typeof SecurityView>;
 
@@ -162,6 +165,7 @@ export const Instance = z.object({
   signUp: z.boolean(),
   mail: z.boolean().describe('Whether it sends e-mail, so that a forgotten password can be replaced.'),
   demo: z.boolean(),
+  databaseAhead: z.boolean().describe('A newer program has changed the database under this one, which is to be updated.'),
   /** There is a sign-in elsewhere. */
   external: z.boolean(),
   /** Everyone may sign in with a password; else administrators only. */

@@ -120,6 +120,9 @@ const storedKey = {
   isValid: true,
   isActive: true,
   fallback: true,
+  expiresAt: at,
+  isExpired: false,
+  former: { id, keyHint: '****...old1', until: at },
   lastError: null,
   totalRequests: 3,
   totalTokens: 1_200,
@@ -279,7 +282,7 @@ test('signing in takes any password that there may be, so an old short one still
 });
 
 test('who one is does not tell more than the page needs', () => {
-  const user = { id: 'u1', email: 'ada@example.com', name: 'Ada', isAdmin: false, timezone: null, locale: 'de' };
+  const user = { id: 'u1', email: 'ada@example.com', name: 'Ada', isAdmin: false, timezone: null, locale: 'de', hasPassword: true };
   expect(Me.parse({ ...user, passwordHash: 'x', twoFactorSecret: 'y' })).toEqual(user);
 });
 

@@ -241,12 +241,14 @@ export type UsageRequest = z.infer<typeof UsageRequest>;
 
 /**
  * `nextCursor`: null where there are no more. A rare filter is looked for in a bounded number of rows at a time, so a page may hold
- * fewer than `limit`, or none, and still have a cursor: `searchedTo` says how far back was looked.
+ * fewer than `limit`, or none, and still have a cursor: `searchedTo` says how far back was looked. `rowsFrom`: from when on there are single
+ * requests, where older ones are deleted after a time (their sums stay); null: from the beginning.
  */
 export const UsageRequests = z.object({
   requests: z.array(UsageRequest),
   nextCursor: z.string().nullable(),
   searchedTo: z.iso.datetime(),
+  rowsFrom: z.iso.datetime().nullable(),
 });
 export type UsageRequests = z.infer<typeof UsageRequests>;
 

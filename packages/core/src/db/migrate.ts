@@ -12,6 +12,31 @@ export interface MigrateOptions {
   steps?: typeof migrations;
 }
 
+/** What stands between a database and this program; both empty: nothing. */
+export interface SchemaState {
+  /** Migrations that the next start will run: the database is older. */
+  pending: string[];
+  /** Migrations that this program does not know: the database is newer. */
+  unknown: string[];
+}
+
+/** Changes nothing. */
+export async function schemaState(engine: Engine): Promise<SchemaState> {
+  const applied = await appliedTo(engine);
+  const known = migrations.map(({ name }) => name);
+  return { pending: known.filter((name) => !applied.has(name)), unknown: [...applied].filter((name) => !known.includes(name)) };
+}
+
+/** None where nothing was ever set up. */
+async function appliedTo(engine: Engine): Promise<Set<string>> {
+  try {
+    return new Set((await engine.read('select name from migration', [])).map(([name]) => String(name)));
+  } catch (error) {
+    if (error instanceof Error && /no such table|does not exist/.test(`${error.message} ${error.cause}`)) return new Set();
+    throw error;
+  }
+}
+
 /** @throws AppError `storage_unavailable`: a migration failed, or the database is newer than this program; whatever `before` throws */
 export async function migrate(engine: Engine, { before, steps = migrations }: MigrateOptions = {}): Promise<void> {
   await run(engine, [statement(`create table if not exists migration (name text primary key, applied_at text not null)`)]);

@@ -9,7 +9,7 @@ import { AppError } from '../errors.ts';
 import type { Dialect } from './columns.ts';
 import { createGroupCommit, type List, type Result, type Statement, storageError, type Ticket } from './commit.ts';
 import type { DbSize, Engine } from './engine.ts';
-import { migrate } from './migrate.ts';
+import { migrate, type SchemaState, schemaState } from './migrate.ts';
 import { connectPg, openPostgres, type PgConnection } from './postgres.ts';
 import { schema, type Tables } from './schema.ts';
 import { openSqlite } from './sqlite.ts';
@@ -19,6 +19,7 @@ export type { Dialect } from './columns.ts';
 export type { Addend, List, Result, Statement, Ticket } from './commit.ts';
 export type { DbSize } from './engine.ts';
 export { followGeneration } from './follow.ts';
+export type { SchemaState } from './migrate.ts';
 export type { PgConnection } from './postgres.ts';
 export type { MailState, RequestState, Tables } from './schema.ts';
 export type { Snapshot } from './snapshot.ts';
@@ -55,6 +56,8 @@ export interface Db {
   integrity(maxBytes?: number): Promise<string | null>;
   /** How much room it takes. */
   size(): Promise<DbSize>;
+  /** Whether the database is of this program's schema. @throws AppError `storage_unavailable` */
+  schemaState(): Promise<SchemaState>;
   /** Waits for the writes under way, then closes. */
   close(): Promise<void>;
 }
@@ -98,6 +101,13 @@ export async function openDb(options: DbOptions): Promise<Db> {
     scrub: engine.scrub,
     integrity: engine.integrity,
     size: engine.size,
+    async schemaState() {
+      try {
+        return await schemaState(engine);
+      } catch (cause) {
+        throw storageError(cause);
+      }
+    },
     async close() {
       await commits.idle();
       await engine.close();

@@ -28,6 +28,9 @@ export type WriterReply =
   | { broken: string }
   | { ready: true };
 
+// A diagnostic report of the process has a part for each of its threads, and each would hold the environment, secrets included.
+process.report.excludeEnv = true;
+
 const checkpointAbovePages = 2_000;
 /** Each try holds up the writes behind it for so long, and while somebody reads for long there are many. */
 const scrubWaitMs = 50;

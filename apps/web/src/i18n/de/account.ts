@@ -12,6 +12,7 @@ export const account: Messages['account'] = {
   signIn: {
     title: 'Anmelden',
     ended: 'Deine Sitzung ist abgelaufen. Melde dich wieder an und mach weiter, wo du warst.',
+    removed: 'Dein Konto ist gelöscht. Auf Wiedersehen, und danke, dass du hier warst.',
     keyLost: 'Der Schlüssel wurde nicht gespeichert: Füge ihn noch einmal ein.',
     needsSetUp:
       'Dieser Server hat noch kein Administrationskonto. Richtest du ihn ein? Dann öffne den einmaligen Link, den der Server in seiner Konsole ausgegeben hat.',

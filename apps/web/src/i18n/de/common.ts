@@ -17,6 +17,8 @@ export const common: Messages['common'] = {
   copiedWhat: '{what} kopiert',
   copyFailed: 'Kopieren ist hier nicht möglich: Markiere den Text und kopiere ihn selbst.',
   skip: 'Zum Inhalt springen',
+  databaseAhead: 'Eine neuere Version hat die Datenbank geändert.',
+  databaseAheadMeans: 'Dieses Programm ist zu aktualisieren: Bis dahin versteht es vielleicht nicht alles darin.',
   demo: 'Demo',
   demoMeans: 'Dies ist eine Demo: Die Daten sind erfunden, und es wird kein echter Anbieter gefragt.',
   loadFailed: 'Die Seite konnte nicht geladen werden',

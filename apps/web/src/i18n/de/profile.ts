@@ -50,4 +50,18 @@ export const profile: Messages['profile'] = {
     allEnded: 'Es gab keine andere Sitzung mehr. | {n} Sitzung ist beendet. | {n} Sitzungen sind beendet.',
     more: '{n} ältere Sitzung wird nicht gezeigt. | {n} ältere Sitzungen werden nicht gezeigt.',
   },
+  data: {
+    title: 'Deine Daten',
+    exportMeans:
+      'Alles, was dieser Server über dich weiß, als eine Datei: dein Konto, Schlüssel und Tokens (ohne das, was sie öffnet), Nutzung, Unterhaltungen, Mitteilungen und was an deinem Konto geschehen ist.',
+    export: 'Meine Daten herunterladen',
+    removeMeans: 'Wenn du dein Konto löschst, wird all das mit gelöscht.',
+    remove: 'Mein Konto löschen',
+    removeTitle: 'Dein Konto löschen?',
+    final: 'Das lässt sich nicht rückgängig machen. Programme, die deine Zugangstokens benutzen, funktionieren sofort nicht mehr.',
+    goes: 'Gelöscht werden dein Konto, deine Schlüssel und Tokens, deine Unterhaltungen, deine Mitteilungen und jede Anfrage, die du gestellt hast.',
+    stays:
+      'Was bleibt: die Summen aller, in den Büchern des Betreibers, und das Protokoll der Änderungen, unter einer Nummer, die niemandem mehr gehört. Sicherungen behalten, was in ihnen steht, bis sie ersetzt werden.',
+    removeSubmit: 'Endgültig löschen',
+  },
 };

@@ -3,6 +3,12 @@
  * texts by server-sentences.test.ts.
  */
 export const sentences: Readonly<Record<string, string>> = {
+  'There is a subscription, which would go on. Cancel it first: Settings > Plan.':
+    'Es gibt ein Abonnement, das weiterliefe. Kündige es zuerst: Einstellungen > Plan.',
+  'This is the last administrator of this server. Make another one first.':
+    'Das ist das letzte Administrationskonto dieses Servers. Lege zuerst ein weiteres an.',
+  'Sign out and in again first: this is possible within ten minutes of signing in.':
+    'Melde dich zuerst ab und wieder an: Das geht innerhalb von zehn Minuten nach der Anmeldung.',
   // What a check of a key found
   'The key works: {name} accepts it.': 'Der Schlüssel funktioniert: {name} akzeptiert ihn.',
   'The key works. {name} is slowing it down just now because it is used a lot; that passes by itself.':

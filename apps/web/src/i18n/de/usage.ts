@@ -106,6 +106,7 @@ export const usage: Messages['usage'] = {
     empty: 'Keine passenden Anfragen.',
     emptyHint: 'Wähle ein anderes Ergebnis oder einen längeren Zeitraum.',
     searched: 'Bis {time} zurück keine gefunden.',
+    rowsFrom: 'Einzelne Anfragen von vor {time} sind wegen ihres Alters gelöscht. In den Summen oben sind sie noch enthalten.',
     older: 'Ältere',
     newer: 'Neuere',
     page: 'Seite {n}',

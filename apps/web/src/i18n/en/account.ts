@@ -11,6 +11,7 @@ export const account = {
   signIn: {
     title: 'Sign in',
     ended: 'Your session has ended. Sign in again to go on where you were.',
+    removed: 'Your account is deleted. Goodbye, and thank you for having been here.',
     keyLost: 'The key was not saved: paste it again.',
     needsSetUp: 'This server has no administrator yet. Is that you? Open the one-time link that the server printed on its console.',
     noAccount: 'No account yet?',

@@ -15,6 +15,8 @@ export const common = {
   copiedWhat: '{what} copied',
   copyFailed: 'Copying is not possible here: select the text and copy it yourself.',
   skip: 'Skip to content',
+  databaseAhead: 'A newer version has changed the database.',
+  databaseAheadMeans: 'This program is to be updated: until then it may not understand all of it.',
   demo: 'Demo',
   demoMeans: 'This is a demo: the data is made up, and no real provider is asked.',
   loadFailed: 'The page could not be loaded',

@@ -49,4 +49,18 @@ export const profile = {
     allEnded: 'There was no other session any more. | {n} session is signed out. | {n} sessions are signed out.',
     more: '{n} older session is not shown. | {n} older sessions are not shown.',
   },
+  data: {
+    title: 'Your data',
+    exportMeans:
+      'All that this server knows of you, as one file: your account, keys and tokens (without what opens them), usage, conversations, notices and what was done to your account.',
+    export: 'Download my data',
+    removeMeans: 'When you delete your account, all of this is deleted with it.',
+    remove: 'Delete my account',
+    removeTitle: 'Delete your account?',
+    final: 'This cannot be undone. Programs that use your access tokens stop working at once.',
+    goes: 'Deleted are your account, your keys and tokens, your conversations, your notices and every request that you have made.',
+    stays:
+      "What remains: the sums of all users, in the operator's books, and the log of changes, under a number that belongs to nobody any more. Backups keep what is in them until they are replaced.",
+    removeSubmit: 'Delete for good',
+  },
 };

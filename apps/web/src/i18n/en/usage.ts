@@ -104,6 +104,7 @@ export const usage = {
     empty: 'No requests match.',
     emptyHint: 'Choose another outcome, or a longer range.',
     searched: 'None found back to {time}.',
+    rowsFrom: 'Single requests from before {time} have been deleted for their age. The sums above hold them still.',
     older: 'Older',
     newer: 'Newer',
     page: 'Page {n}',

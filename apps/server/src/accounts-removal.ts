@@ -1,0 +1,154 @@
+/**
+ * The end of an account: all that opens something and all that was said goes in one write with it, single requests and the person's own sums
+ * after it, in small writes. The operator's sums and the audit log stay, under an id that is nobody's any more (accounts-data.ts).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AppError } from '@synthstack/core';
+import { bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
+import { and, asc, eq, exists, isNull, like, lte, ne, or, type SQL, sql } from 'drizzle-orm';
+import { alias } from 'drizzle-orm/sqlite-core';
+import { ofSomebody } from './accounts-data.ts';
+import type { AuditEntry } from './audit.ts';
+import type { Clock } from './ports/clock.ts';
+
+export interface AccountRemovalParts {
+  db: Db;
+  clock: Clock;
+  audit(entry: AuditEntry): Statement;
+  onError(error: unknown): void;
+  /** Rows a write. */
+  batchRows?: number;
+}
+
+export interface Removal {
+  actor: string;
+  userId: string;
+  /** What must be true in the moment of the removal. */
+  provided?: SQL | undefined;
+}
+
+export type AccountRemoval = ReturnType<typeof createAccountRemoval>;
+
+/** A row of `setting` for each account whose requests are still being deleted, so that the next process goes on. */
+const pendingKey = 'account.removing:';
+const longestPauseMs = 250;
+
+export function createAccountRemoval({ db, clock, audit, onError, batchRows = 200 }: AccountRemovalParts) {
+  const { user, plan, setting, request, usageUser, mailOutbox } = db.tables;
+  const other = alias(user, 'other');
+  let running: Promise<void> = Promise.resolve();
+  let isStopped = false;
+
+  /** In the statement itself: of the last two administrators who go at once, one stays. */
+  const isNotTheLastAdmin = () => {
+    const isAdmin = and(eq(other.role, 'admin'), isNull(other.disabledAt), sql`${other.id} <> ${user.id}`);
+    return or(ne(user.role, 'admin'), exists(db.orm.select({ one: sql`1` }).from(other).where(isAdmin)));
+  };
+
+  async function find(userId: string): Promise<{ email: string }> {
+    const [row] = await db.orm.select({ email: user.email }).from(user).where(eq(user.id, userId));
+    if (!row) throw new AppError('not_found', 'There is no such account.');
+    return row;
+  }
+
+  /** @throws AppError `conflict`: they would go on paying */
+  async function refuseSubscriber(userId: string): Promise<void> {
+    const paying = and(eq(plan.source, 'billing'), eq(plan.renews, true), ne(plan.state, 'lapsed'));
+    const payingBeside = and(eq(plan.besideSource, 'billing'), eq(plan.besideRenews, true), ne(plan.besideState, 'lapsed'));
+    const rows = await db.orm
+      .select({ tier: plan.tier })
+      .from(plan)
+      .where(and(eq(plan.userId, userId), or(paying, payingBeside)));
+    if (rows.length > 0) throw new AppError('conflict', 'There is a subscription, which would go on. Cancel it first: Settings > Plan.');
+  }
+
+  /** The person's rows of one table that has too many for one write. @returns how many are gone */
+  async function forgetRequests(userId: string): Promise<number> {
+    const mine = eq(request.userId, userId);
+    const some = await db.orm.select({ id: request.id }).from(request).where(mine).orderBy(asc(request.id)).limit(batchRows);
+    const last = some.at(-1);
+    if (last) await db.commit([statement(db.orm.delete(request).where(and(mine, lte(request.id, last.id))))]);
+    return some.length;
+  }
+
+  async function forgetSums(userId: string): Promise<number> {
+    const mine = eq(usageUser.userId, userId);
+    const some = await db.orm
+      .select({ bucket: usageUser.bucket })
+      .from(usageUser)
+      .where(mine)
+      .orderBy(asc(usageUser.bucket))
+      .limit(batchRows);
+    const last = some.at(-1);
+    if (last) await db.commit([statement(db.orm.delete(usageUser).where(and(mine, lte(usageUser.bucket, last.bucket))))]);
+    return some.length;
+  }
+
+  async function forgetRest(userId: string): Promise<void> {
+    for (const forget of [forgetRequests, forgetSums])
+      for (let some = batchRows; some > 0 && !isStopped; ) {
+        const startedAt = performance.now();
+        some = await forget(userId);
+        if (some === batchRows) await sleep(Math.min(longestPauseMs, 3 * (performance.now() - startedAt)));
+      }
+    if (isStopped) return;
+    await db.commit([statement(db.orm.delete(setting).where(eq(setting.key, pendingKey + userId)))]);
+    await db.scrub();
+  }
+
+  /** What was said to be deleted and is not yet; also what a process left that died. */
+  async function finish(): Promise<void> {
+    const pending = await db.orm
+      .select({ key: setting.key })
+      .from(setting)
+      .where(like(setting.key, `${pendingKey}%`));
+    for (const { key } of pending) if (!isStopped) await forgetRest(key.slice(pendingKey.length));
+  }
+
+  function goOn(): Promise<void> {
+    running = running.then(finish).catch(onError);
+    return running;
+  }
+
+  return {
+    /**
+     * From the moment it resolves nobody signs in, no token opens and no key is used; what else is to go does so by and by (`idle`).
+     * @throws AppError `not_found`; `conflict`: the last administrator, or a subscription goes on
+     */
+    async remove({ actor, userId, provided }: Removal): Promise<void> {
+      const { email } = await find(userId);
+      await refuseSubscriber(userId);
+      const at = new Date(clock.now());
+      const now = ofSomebody(db.tables).filter(({ leaves }) => leaves === 'now');
+      try {
+        await db.commit([
+          // First: on PostgreSQL its one row makes all such lists wait for each other.
+          statement(bumpGeneration(db.orm, db.tables)),
+          must(db.orm.delete(user).where(and(eq(user.id, userId), isNotTheLastAdmin(), provided))),
+          ...now.map(({ table, of }) => statement(db.orm.delete(table as typeof user).where(eq(of, userId)))),
+          statement(db.orm.delete(mailOutbox).where(eq(mailOutbox.address, email))),
+          statement(db.orm.insert(setting).values({ key: pendingKey + userId, value: true, updatedAt: at })),
+          audit({ actor, subject: userId, action: 'account.removed' }),
+        ]);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
+        await find(userId);
+        if (provided) throw error;
+        throw new AppError('conflict', 'This is the last administrator of this server. Make another one first.', { cause: error });
+      }
+      await db.scrub();
+      void goOn();
+    },
+
+    /** Goes on with what is left. */
+    goOn,
+
+    /** Resolves when nothing is left to delete, or it cannot be deleted now. */
+    idle: () => running,
+
+    async stop(): Promise<void> {
+      isStopped = true;
+      await running;
+    },
+  };
+}
