@@ -1,5 +1,4 @@
 /** The one HTTP server: /v1/* to the gateway, /trpc, /api/v1, /api/auth, health, and the pages. */
-import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { AppError, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
@@ -17,6 +16,7 @@ import { isLoopback } from './base-url.ts';
 import { readBytes } from './body.ts';
 import { type Caller, credentialHeaders } from './callers.ts';
 import { isMisaddressed } from './gateway-routes.ts';
+import { readCertificate, watchCertificate } from './http-certificate.ts';
 import { createConnections } from './http-connections.ts';
 import { createSignIn } from './http-sign-in.ts';
 import { createScrapeAccess } from './metrics-access.ts';
@@ -260,7 +260,10 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
   const options = { ...patience, keepAliveTimeout: 65_000, maxHeaderSize: 32_768 };
   const { certFile, keyFile } = app.config.tls;
   if (!certFile || !keyFile) return connections.watch(createHttpServer(options, listener));
-  return connections.watch(createHttpsServer({ ...options, cert: readFileSync(certFile), key: readFileSync(keyFile) }, listener));
+  const certificate = readCertificate({ certFile, keyFile });
+  const server = createHttpsServer({ ...options, ...certificate }, listener);
+  watchCertificate(server, { certFile, keyFile }, certificate, app);
+  return connections.watch(server);
 }
 
 const wrongMethod = (method: string | undefined, takes: 'GET' | 'POST') =>
