@@ -5,9 +5,9 @@ import { compileCache } from './apps/server/test/compile-cache.ts';
 // For the workers of vitest, and all that they start.
 Object.assign(process.env, compileCache);
 
-const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
+const files = globSync('{apps/server,packages/*}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
 /** Sockets, bodies, SDKs and broken streams, where the engine behind them makes no difference and the time does. */
-const onOneEngine = /(http-connections|http-certificate|gateway-bodies|gateway-sdk|relay\/faults)\.test\.ts$/;
+const onOneEngine = /(http-connections|http-certificate|gateway-bodies|gateway-sdk|relay\/faults|client\/src\/package)\.test\.ts$/;
 /** All else that uses the database stage runs on both engines, without anybody having to remember it. */
 const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App)\b/.test(readFileSync(file, 'utf8')));
 
