@@ -13,6 +13,7 @@ const rigs: Readonly<Record<string, () => Promise<{ rig: Rig }>>> = {
   bytes: () => import('./bytes.ts'),
   'slow-disk': () => import('./slow-disk.ts'),
   limits: () => import('./limits.ts'),
+  proxy: () => import('./proxy.ts'),
 };
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
