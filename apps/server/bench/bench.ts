@@ -1,10 +1,11 @@
 /**
  * What the gateway costs beside a bare pass-through and beside another gateway, and whether it costs more when there is more of
  * everything: in one run on one machine, `npx --yes pnpm@12.21.0 bench`, with `--quick`, `--part speed` (or `growth`, or one of
- * `users`, `rows`, `streams`, `disk`; or `pages`, `profile`), and `--connections N`. docs/performance.md says how it is measured and what came out.
+ * `users`, `rows`, `streams`, `disk`; or `pages`, `binary`, `profile`), and `--connections N`. docs/performance.md says how it is measured and what came out.
  */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { measureBinary } from './binary.ts';
 import { measureDisk } from './disk.ts';
 import { mb, ms, whole } from './figures.ts';
 import { measureRows, measureUsers } from './growth.ts';
@@ -14,7 +15,7 @@ import { measureSpeed } from './speed.ts';
 import { quick, type Stage, say, setStage, thorough } from './stage.ts';
 import { measureSlowDisk, measureStreams } from './streams.ts';
 
-const usage = 'bench [--quick] [--part all|speed|growth|users|rows|streams|disk|pages|profile] [--connections N]';
+const usage = 'bench [--quick] [--part all|speed|growth|users|rows|streams|disk|pages|binary|profile] [--connections N]';
 const flags = flagsOf();
 
 function flagsOf() {
@@ -39,6 +40,7 @@ function flagsOf() {
 const growth = [measureUsers, measureRows, measureStreams, measureSlowDisk];
 const parts: Record<string, readonly ((on: Stage) => Promise<void>)[]> = {
   ...{ all: [measureSpeed, ...growth, measurePages], speed: [measureSpeed], growth, pages: [measurePages] },
+  binary: [measureBinary],
   profile: [measureProfile],
   ...{ users: [measureUsers], rows: [measureRows], streams: [measureStreams], disk: [measureSlowDisk] },
 };
