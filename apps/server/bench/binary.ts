@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -28,7 +28,11 @@ interface Program {
 
 interface Start {
   answerMs: number;
+  /** Of all threads until then: what does not depend on who else is at work. */
+  cpuMs: number;
   rssBytes: number;
+  /** Without what is mapped from files, which the system can take back and share. */
+  ownBytes: number;
 }
 
 export async function measureBinary(stage: Stage): Promise<void> {
@@ -52,12 +56,19 @@ export async function measureBinary(stage: Stage): Promise<void> {
   const cells = (starts: readonly Start[]) => [
     ms(median(starts.map((one) => one.answerMs))),
     ms(Math.min(...starts.map((one) => one.answerMs))),
+    ms(median(starts.map((one) => one.cpuMs))),
   ];
   const rows = programs.map(({ name }, i) => {
     const kept = again[i] ?? [];
-    return [name, ...cells(first[i] ?? []), ...cells(kept), mb(median(kept.map((one) => one.rssBytes)))];
+    return [
+      name,
+      ...cells(first[i] ?? []),
+      ...cells(kept),
+      mb(median(kept.map((one) => one.rssBytes))),
+      mb(median(kept.map((one) => one.ownBytes))),
+    ];
   });
-  say(table([['', 'first start ms', 'best', 'later start ms', 'best', 'idle RSS'], ...rows]));
+  say(table([['', 'first start ms', 'best', 'CPU ms', 'later start ms', 'best', 'CPU ms', 'idle RSS', 'of it its own'], ...rows]));
 }
 
 function fresh(folder: string): string {
@@ -76,11 +87,12 @@ async function start({ command: [program, ...args], env }: Program, dataDir: str
     await wait(lookEveryMs);
   }
   const answerMs = performance.now() - began;
+  const cpuMs = cpuMsOf(child);
   await wait(thenMs);
-  const rssBytes = residentOf(child);
+  const [rssBytes, ownBytes] = [memoryOf(child, 'VmRSS'), memoryOf(child, 'RssAnon')];
   child.kill('SIGTERM');
   await exited;
-  return { answerMs, rssBytes };
+  return { answerMs, cpuMs, rssBytes, ownBytes };
 }
 
 const answers = (port: number): Promise<boolean> =>
@@ -91,8 +103,25 @@ const answers = (port: number): Promise<boolean> =>
     }).once('error', () => resolve(false));
   });
 
-const residentOf = ({ pid }: ChildProcess): number =>
-  Number(spawnSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' }).stdout) * 1_024;
+/** @returns NaN on a system without /proc, as the next does */
+function memoryOf({ pid }: ChildProcess, kind: 'VmRSS' | 'RssAnon'): number {
+  const [, kilobytes] = new RegExp(`^${kind}:\\s+(\\d+)`, 'm').exec(readProc(`${pid}/status`)) ?? [];
+  return Number(kilobytes) * 1_024;
+}
+
+/** Counted in hundredths of a second (proc(5), utime and stime); the program's name, in brackets, may hold spaces. */
+function cpuMsOf({ pid }: ChildProcess): number {
+  const [user, system] = readProc(`${pid}/stat`).split(') ').at(-1)?.split(' ').slice(11, 13) ?? [];
+  return (Number(user) + Number(system)) * 10;
+}
+
+function readProc(name: string): string {
+  try {
+    return readFileSync(`/proc/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}
 
 /** @returns NaN where there is no xz */
 function packedBytes(): number {
