@@ -70,7 +70,9 @@ const usualPatience: Patience = { headersTimeout: 30_000, requestTimeout: 300_00
 export function createServer(app: App, webFolder: string, patience = usualPatience): Server {
   const connections = createConnections();
   const pages = loadPages(webFolder);
-  const spec = openApi(app.config.version, app.config.publicUrl);
+  let description: ReturnType<typeof openApi> | undefined;
+  /** Made when first asked for, so that a start need not wait for it. */
+  const spec = () => (description ??= openApi(app.config.version, app.config.publicUrl));
   const addressOf = createAddressOf(app.config.trustProxy);
   const admitScraper = createScrapeAccess(app.config.metricsToken);
   const publicOrigin = new URL(app.config.publicUrl).origin;
@@ -158,8 +160,8 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       const { text, contentType } = await app.metrics.scrape();
       res.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' }).end(text);
     },
-    '/api/openapi.json': (_req, res) => sendJson(res, 200, spec),
-    '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
+    '/api/openapi.json': (_req, res) => sendJson(res, 200, spec()),
+    '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec())),
     '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
     '/api/billing/webhook': receiveEvent,
     '/api/oidc/start': signIn.start,
