@@ -5,10 +5,10 @@ import { compileCache } from './apps/server/test/compile-cache.ts';
 // For the workers of vitest, and all that they start.
 Object.assign(process.env, compileCache);
 
-const files = globSync('{apps/server,packages/core}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
+const files = globSync('{apps/server,packages/*}/**/*.test.ts', { exclude: ['**/node_modules/**'] });
 /** Who may do what, sockets, bodies, SDKs, streams and documents, where the engine behind them makes no difference and the time does. */
 const onOneEngine =
-  /\/(authorisation|http|http-connections|gateway-(bodies|fetch|outlet|sdk)|relay\/(faults|platform|promises)|test\/docs)\.test\.ts$/;
+  /\/(authorisation|http|http-(certificate|connections)|gateway-(bodies|fetch|outlet|sdk)|relay\/(faults|platform|promises)|test\/docs|client\/src\/package)\.test\.ts$/;
 /** All else that uses the database stage runs on both engines, without anybody having to remember it. */
 const onBothEngines = files.filter((file) => !onOneEngine.test(file) && /\btest(Db|App|Place)\b/.test(readFileSync(file, 'utf8')));
 

@@ -11,17 +11,20 @@ const web = join(root, 'apps/web');
 const stampFile = join(web, 'node_modules/.cache/build-web.sha256');
 const sources = [
   'apps/web/{src,public}/**/*.*',
-  'apps/web/{index.html,page-files.ts,vite.config.ts,package.json,tsconfig.json}',
+  'apps/web/{index.html,page-files.ts,page-modules.ts,vite.config.ts,package.json,tsconfig.json}',
   'packages/core/{package.json,src/**/*.ts}',
   'pnpm-lock.yaml',
   'tsconfig.base.json',
 ];
 
-/** @throws Error with vite's own words if the build fails */
-export async function buildWeb(): Promise<'built' | 'fresh'> {
+/**
+ * @param fresh  builds in any case
+ * @throws Error with vite's own words if the build fails
+ */
+export async function buildWeb({ fresh = false } = {}): Promise<'built' | 'fresh'> {
   const stamp = stampOf(sources.flatMap((pattern) => globSync(pattern, { cwd: root })));
   const last = existsSync(stampFile) ? readFileSync(stampFile, 'utf8') : '';
-  if (stamp === last && existsSync(join(web, 'dist/index.html'))) return 'fresh';
+  if (!fresh && stamp === last && existsSync(join(web, 'dist/index.html'))) return 'fresh';
   // A build that fails half-way must not pass for a good one.
   rmSync(stampFile, { force: true });
   await vite();

@@ -1,6 +1,6 @@
 /**
  * Every check, one after the other, each with all that it needs: types, lint, the browser pages, unit and integration tests on both
- * engines, browser tests. Closes with `N passed, N failed`, where a failed step that counts no tests counts as one.
+ * engines, browser tests, the binary and what is worth trying of it. Closes with `N passed, N failed`, where a failed step that counts no tests counts as one.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -24,12 +24,15 @@ const vitest = (name: string, config: string) => [
   `--outputFile.json=${reportOf(name)}`,
 ];
 
+const binaryTests = 'apps/web/e2e/binary/vitest.config.ts';
 const steps: { name: string; command: string[]; counts?: true }[] = [
   { name: 'types', command: ['pnpm', '-r', 'types'] },
   { name: 'lint', command: ['biome', 'check', '.'] },
   { name: 'pages', command: ['node', 'scripts/build-web.ts'] },
   { name: 'tests', command: vitest('tests', 'vitest.config.ts'), counts: true },
   { name: 'browser', command: vitest('browser', 'apps/web/e2e/vitest.config.ts'), counts: true },
+  { name: 'build', command: ['node', 'scripts/build-binary.ts'] },
+  { name: 'binary', command: vitest('binary', binaryTests), counts: true },
 ];
 
 function run([program = '', ...args]: string[]): Promise<number> {

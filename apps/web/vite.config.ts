@@ -2,6 +2,7 @@ import { quasar } from '@quasar/vite-plugin';
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vite';
 import { pageFiles } from './page-files.ts';
+import { pageModules } from './page-modules.ts';
 
 /** `vite` (the development server) passes calls on to a server started beside it; that one wants PUBLIC_URL=http://localhost:5173. */
 const server = process.env.SERVER_URL ?? 'http://127.0.0.1:3000';
@@ -11,7 +12,7 @@ const smallParts =
   /[\\/]core[\\/]src[\\/](tiers|contracts[\\/]bounds)|[\\/]quasar[\\/]src[\\/](components[\\/]toggle|.*focus-manager)|[\\/]web[\\/]src[\\/](composables|[a-z-]+\.ts|components[\\/](?!\w*(Dialog|TextField|Frame|Form)))/;
 
 export default defineConfig({
-  plugins: [vue(), quasar({ sassVariables: false }), pageFiles()],
+  plugins: [vue(), quasar({ sassVariables: false }), pageFiles(), pageModules()],
   define: {
     __VUE_OPTIONS_API__: 'false',
     __VUE_PROD_DEVTOOLS__: 'false',

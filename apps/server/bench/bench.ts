@@ -1,12 +1,13 @@
 /**
  * What the gateway costs beside a bare pass-through and beside another gateway, and whether it costs more when there is more of
  * everything: in one run on one machine, `npx --yes pnpm@12.21.0 bench`, with `--quick`, `--part speed` (or `growth`, or one of
- * `users`, `rows`, `streams`, `disk`; or `pages`, `administration`, `search`, `profile`), `--users N` and `--connections N`. docs/performance.md says how it is measured
- * and what came out.
+ * `users`, `rows`, `streams`, `disk`; or `pages`, `administration`, `search`, `binary`, `profile`), `--users N` and `--connections N`. docs/performance.md says how it is
+ * measured and what came out.
  */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureAdministration } from './administration.ts';
+import { measureBinary } from './binary.ts';
 import { measureDisk } from './disk.ts';
 import { mb, ms, whole } from './figures.ts';
 import { measureRows, measureUsers } from './growth.ts';
@@ -18,7 +19,7 @@ import { quick, type Stage, say, setStage, thorough } from './stage.ts';
 import { measureSlowDisk, measureStreams } from './streams.ts';
 
 const usage =
-  'bench [--quick] [--part all|speed|growth|users|rows|streams|disk|pages|administration|search|profile] [--users N] [--connections N]';
+  'bench [--quick] [--part all|speed|growth|users|rows|streams|disk|pages|administration|search|binary|profile] [--users N] [--connections N]';
 const flags = flagsOf();
 
 function flagsOf() {
@@ -45,6 +46,7 @@ const growth = [measureUsers, measureRows, measureStreams, measureSlowDisk];
 const parts: Record<string, readonly ((on: Stage) => Promise<void>)[]> = {
   all: [measureSpeed, ...growth, measurePages, measureAdministration, measureSearch],
   ...{ speed: [measureSpeed], growth, pages: [measurePages], administration: [measureAdministration], search: [measureSearch] },
+  binary: [measureBinary],
   profile: [measureProfile],
   ...{ users: [measureUsers], rows: [measureRows], streams: [measureStreams], disk: [measureSlowDisk] },
 };

@@ -14,6 +14,7 @@ const rigs: Readonly<Record<string, () => Promise<{ rig: Rig }>>> = {
   'slow-disk': () => import('./slow-disk.ts'),
   limits: () => import('./limits.ts'),
   rotation: () => import('./rotation.ts'),
+  proxy: () => import('./proxy.ts'),
 };
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);

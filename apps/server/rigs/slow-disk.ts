@@ -51,7 +51,7 @@ export const rig: Rig = {
 };
 
 /** Each chunk says when it was written. */
-function stamping(random: Random): Play {
+export function stamping(random: Random): Play {
   const chunk = (content: string) =>
     `data: {"id":"x","object":"chat.completion.chunk","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
   const usage =

@@ -114,6 +114,15 @@ function coreImport(path: string, { target }: Import): string | null {
   return target.startsWith('@synthstack/') ? 'imports something of ours' : null;
 }
 
+/** The package for others: whatever has fetch may run it, and of the server it has types only. */
+function clientImport(path: string, { target, typeOnly }: Import): string | null {
+  if (target.startsWith('.'))
+    return normalize(join(dirname(path), target)).startsWith('packages/client/src/') ? null : 'leaves packages/client';
+  if (target.startsWith('@synthstack/'))
+    return target === '@synthstack/server/router' && typeOnly ? null : 'imports more than the type of the router';
+  return target.startsWith('node:') ? 'imports node, and runs elsewhere too' : null;
+}
+
 /** All files that a browser gets with core's door. */
 function behindDoor(files: Files, path = 'packages/core/src/index.ts', seen = new Set<string>()): Set<string> {
   if (seen.has(path)) return seen;
@@ -142,10 +151,16 @@ const forbidden: readonly { what: string; pattern: RegExp; except(path: string):
 
 type Files = Readonly<Record<string, string>>;
 
+const laws = [
+  [server, serverImport],
+  ['apps/web/', webImport],
+  ['packages/client/', clientImport],
+] as const;
+
 function violations(files: Files): string[] {
   const door = behindDoor(files);
   return Object.entries(files).flatMap(([path, text]) => {
-    const law = path.startsWith(server) ? serverImport : path.startsWith('apps/web/') ? webImport : coreImport;
+    const law = laws.find(([folder]) => path.startsWith(folder))?.[1] ?? coreImport;
     const wrongImports = importsOf(text).flatMap((one) => {
       const wrong =
         law(path, one) ?? (door.has(path) && /^node:/.test(one.target) ? 'stands behind the browser door and imports node' : null);
@@ -162,7 +177,7 @@ function violations(files: Files): string[] {
 }
 
 const files: Files = Object.fromEntries(
-  globSync(['apps/server/src/**/*.ts', 'packages/core/src/**/*.ts', 'apps/web/src/**/*.{ts,vue}'], { cwd: root })
+  globSync(['apps/server/src/**/*.ts', 'packages/*/src/**/*.ts', 'apps/web/src/**/*.{ts,vue}'], { cwd: root })
     .filter((path) => !/\.test\.ts$/.test(path))
     .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
 );
@@ -191,6 +206,9 @@ test('every breach of it is found', () => {
     'web, a value': ['apps/web/src/x.vue', "import { appRouter } from '@synthstack/server/router';", /browser door/],
     'web, the database': ['apps/web/src/x.ts', "import type { Db } from '@synthstack/core/db';", /browser door/],
     'web, a path': ['apps/web/src/x.ts', "import { x } from '../../server/src/config.ts';", /leaves apps\/web/],
+    'client, a value': ['packages/client/src/x.ts', "import { appRouter } from '@synthstack/server/router';", /more than the type/],
+    'client, core': ['packages/client/src/x.ts', "import { money } from '@synthstack/core';", /more than the type/],
+    'client, node': ['packages/client/src/x.ts', "import { join } from 'node:path';", /imports node/],
     'core, the server': ['packages/core/src/x.ts', "import { x } from '../../../apps/server/src/vault.ts';", /leaves packages\/core/],
     'core, node behind the door': ['packages/core/src/money.ts', "import { hash } from 'node:crypto';", /imports node/],
     environment: ['apps/server/src/vault.ts', 'const x = process.env.HOME;', /environment: const x = process.env.HOME;/],

@@ -1,5 +1,4 @@
 /** The one HTTP server: /v1/* to the gateway, /trpc, /api/v1, /api/auth, health, and the pages. */
-import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { AdminUsageQuery, AppError, AuditExport, ConversationExport, ConversationRef, toAppError, UsageExport } from '@synthstack/core';
@@ -20,6 +19,7 @@ import { readBytes } from './body.ts';
 import { type Caller, credentialHeaders } from './callers.ts';
 import { isMisaddressed } from './gateway-routes.ts';
 import { ping } from './health.ts';
+import { readCertificate, watchCertificate } from './http-certificate.ts';
 import { createConnections } from './http-connections.ts';
 import { createSignIn } from './http-sign-in.ts';
 import { createScrapeAccess } from './metrics-access.ts';
@@ -76,7 +76,9 @@ const usualPatience: Patience = { headersTimeout: 30_000, requestTimeout: 300_00
 export function createServer(app: App, webFolder: string, patience = usualPatience): Server {
   const connections = createConnections();
   const pages = loadPages(webFolder);
-  const spec = openApi(app.config.version, app.config.publicUrl);
+  let description: ReturnType<typeof openApi> | undefined;
+  /** Made when first asked for, so that a start need not wait for it. */
+  const spec = () => (description ??= openApi(app.config.version, app.config.publicUrl));
   const addressOf = createAddressOf(app.config.trustProxy);
   const admitScraper = createScrapeAccess(app.config.metricsToken);
   const publicOrigin = new URL(app.config.publicUrl).origin;
@@ -212,8 +214,8 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
       const { text, contentType } = await app.metrics.scrape();
       res.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' }).end(text);
     },
-    '/api/openapi.json': (_req, res) => sendJson(res, 200, spec),
-    '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec)),
+    '/api/openapi.json': (_req, res) => sendJson(res, 200, spec()),
+    '/api/docs': (_req, res) => void res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(docsPage(spec())),
     '/api/docs.css': (_req, res) => void res.writeHead(200, { 'content-type': 'text/css; charset=utf-8' }).end(docsStyle),
     '/api/billing/webhook': receiveEvent,
     '/api/oidc/start': signIn.start,
@@ -317,7 +319,10 @@ export function createServer(app: App, webFolder: string, patience = usualPatien
   const options = { ...patience, keepAliveTimeout: 65_000, maxHeaderSize: 32_768 };
   const { certFile, keyFile } = app.config.tls;
   if (!certFile || !keyFile) return connections.watch(createHttpServer(options, listener));
-  return connections.watch(createHttpsServer({ ...options, cert: readFileSync(certFile), key: readFileSync(keyFile) }, listener));
+  const certificate = readCertificate({ certFile, keyFile });
+  const server = createHttpsServer({ ...options, ...certificate }, listener);
+  watchCertificate(server, { certFile, keyFile }, certificate, app);
+  return connections.watch(server);
 }
 
 const wrongMethod = (method: string | undefined, takes: 'GET' | 'POST') =>

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createProxy, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { TierName } from '@synthstack/core';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { inject } from 'vitest';
@@ -14,7 +14,10 @@ import { compileCache } from '../../server/test/compile-cache.ts';
 import { type ScriptedProvider, startProvider } from '../../server/test/provider.ts';
 import { type Office, openOffice, password } from './office.ts';
 
-const main = join(import.meta.dirname, '../../server/src/main.ts');
+/** What is tested: the program that BYOK_PROGRAM names (dist/byok), else the server's sources. */
+const [program, ...programArgs]: [string, ...string[]] = process.env.BYOK_PROGRAM
+  ? [resolve(import.meta.dirname, '../../..', process.env.BYOK_PROGRAM)]
+  : [process.execPath, join(import.meta.dirname, '../../server/src/main.ts')];
 
 export { password };
 
@@ -77,7 +80,7 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
 
   function serve() {
     // In a folder of its own, so that no .env of the developer is read.
-    const child = spawn(process.execPath, [main, 'serve'], { cwd: folder, env: environment });
+    const child = spawn(program, [...programArgs, 'serve'], { cwd: folder, env: environment });
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (written += chunk));
     return child;
   }
