@@ -11,6 +11,21 @@ const server = process.env.SERVER_URL ?? 'http://127.0.0.1:3000';
 const smallParts =
   /[\\/]core[\\/]src[\\/](tiers|contracts[\\/]bounds)|[\\/]quasar[\\/]src[\\/](components[\\/]toggle|.*focus-manager)|[\\/]web[\\/]src[\\/](composables|[a-z-]+\.ts|components[\\/](?!\w*(Dialog|TextField|Frame|Form)))/;
 
+/** Of what several pages have in common, that which most have not: Settings and Administration both show usage, and keys their history. */
+const ofFewPages = [
+  {
+    name: 'usage',
+    test: /[\\/]web[\\/]src[\\/](components[\\/]Usage|usage-|composables[\\/]useUsage(View|Requests)?\.)|[\\/]quasar[\\/]src[\\/]components[\\/]btn-(toggle|group)/,
+    minShareCount: 2,
+  },
+  {
+    name: 'office',
+    test: /[\\/]web[\\/]src[\\/](composables[\\/]use(Admin|Audit)|components[\\/](Audit|DayField|HistoryPages)|key-history|composables[\\/]useKeyHistory)/,
+    minShareCount: 2,
+  },
+];
+const isSmallPart = (id: string): boolean => smallParts.test(id) && !ofFewPages.some(({ test }) => test.test(id));
+
 export default defineConfig({
   plugins: [vue(), quasar({ sassVariables: false }), pageFiles(), pageModules()],
   define: {
@@ -35,7 +50,9 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: 'start', tags: ['$initial'], priority: 1 },
-            { name: 'parts', test: smallParts, minShareCount: 2 },
+            // Before those of few pages, which would take along what they need of it.
+            { name: 'parts', test: isSmallPart, minShareCount: 2, priority: 0.5 },
+            ...ofFewPages,
           ],
         },
       },

@@ -76,7 +76,7 @@ function api(): string {
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
   );
   const byNoun = Map.groupBy(operations, ({ path }) => nounOf(path));
-  const contents = [...byNoun.keys()].map((noun) => `[${noun}](#${noun.replaceAll(' ', '-')})`).join(' · ');
+  const contents = [...byNoun.keys()].map((noun) => `[${noun}](#${noun.replaceAll(' ', '-').replaceAll('.', '')})`).join(' · ');
   const sections = [...byNoun].map(
     ([noun, list]) => `## ${noun}\n\n${list.map(({ method, path, operation }) => section(`${method} ${path}`, operation)).join('\n')}`,
   );

@@ -59,7 +59,8 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
       .select({ tier: plan.tier })
       .from(plan)
       .where(and(eq(plan.userId, userId), or(paying, payingBeside)));
-    if (rows.length > 0) throw new AppError('conflict', 'There is a subscription, which would go on. Cancel it first: Settings > Plan.');
+    if (rows.length > 0)
+      throw new AppError('conflict', 'There is a subscription, which would go on. Cancel it first, in Settings > Plan or in Stripe.');
   }
 
   /** The person's rows of one table that has too many for one write. @returns how many are gone */

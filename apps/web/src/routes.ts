@@ -78,6 +78,7 @@ const routes: RouteRecordRaw[] = [
     path: agentsHome,
     component: () => import('./components/AgentsFrame.vue'),
     meta: { title: 'agents.title', for: 'user', frame: 'agents' },
+    beforeEnter: () => loadTexts('answers'),
     children: [
       { path: '', component: () => import('./pages/AgentsPage.vue') },
       { path: ':slug', component: chatPage, meta: { title: 'chat.title', for: 'user' } },
@@ -89,7 +90,9 @@ const routes: RouteRecordRaw[] = [
     path: '/admin',
     component: () => import('./components/AdminFrame.vue'),
     meta: { title: 'common.admin', for: 'user', frame: 'admin' },
-    beforeEnter: async () => void (await Promise.all([loadTexts('admin'), loadTexts('adminPlatform'), loadTexts('people')])),
+    beforeEnter: async () => {
+      await Promise.all((['admin', 'adminPlatform', 'answers', 'people'] as const).map(loadTexts));
+    },
     children: [
       { path: '', redirect: adminHome },
       { path: 'agents', component: () => import('./pages/AdminAgentsPage.vue'), meta: { title: 'admin.agents.title', for: 'user' } },

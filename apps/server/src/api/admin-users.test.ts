@@ -124,7 +124,7 @@ test('what was bought stays beside what is given', async () => {
     bought: { tier: 'premium', renews: true, source: 'billing' },
   });
   const removed = await place.send('DELETE', `/${ada.id}`);
-  expect([removed.status, removed.body.detail]).toEqual([409, expect.stringContaining('Cancel it in Stripe first')]);
+  expect([removed.status, removed.body.detail]).toEqual([409, expect.stringContaining('Cancel it first, in Settings > Plan or in Stripe')]);
 });
 
 test('a disabled account opens nothing, and everything again once it is enabled', async () => {
@@ -196,7 +196,7 @@ test('a user is added as by the command; the password that is made is told once 
   });
 });
 
-test('a removed account is gone with its keys, tokens and notices; what it used and what was done to it stays', async () => {
+test('a removed account is gone with its keys, tokens, notices and requests; sums and what was done to it stay', async () => {
   await using place = await stage();
   const { app } = place;
   const ada = await app.person({ tier: 'premium', keys: { openai: 'good' } });
@@ -214,7 +214,10 @@ test('a removed account is gone with its keys, tokens and notices; what it used 
     await db.orm.select().from(user).where(eq(user.id, ada.id)),
   ])
     expect(rows).toEqual([]);
-  expect(await db.orm.select({ id: request.id }).from(request).where(eq(request.userId, ada.id))).toHaveLength(1);
+  await app.app.removal.idle();
+  expect(await db.orm.select({ id: request.id }).from(request).where(eq(request.userId, ada.id))).toEqual([]);
+  const { usageUserDay } = db.tables;
+  expect(await db.orm.select().from(usageUserDay).where(eq(usageUserDay.userId, ada.id))).toMatchObject([{ requests: 1 }]);
   expect((await audit.list({ subject: ada.id, limit: 1 }))[0]).toMatchObject({ action: 'account.removed', actor: place.root.id });
   expect(await audit.verify()).toMatchObject({ brokenAt: null });
   if (db.dialect === 'sqlite') expect(app.everythingWritten().includes(before?.encryptedBlob ?? 'none')).toBe(false);

@@ -13,6 +13,8 @@ export type Messages = typeof en;
 interface Parts {
   admin: typeof admin;
   adminPlatform: typeof adminPlatform;
+  /** Only sentences of the server: what an agent's answer may end with, and what agents are called. */
+  answers: Record<never, string>;
   keyHistory: typeof keyHistory;
   people: typeof people;
 }
@@ -41,6 +43,10 @@ const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>
   adminPlatform: {
     en: async () => ({ messages: (await import('./en/admin-platform.ts')).adminPlatform, sentences: {} }),
     de: async () => (await import('./de/admin-platform.ts')).de,
+  },
+  answers: {
+    en: async () => ({ messages: {}, sentences: {} }),
+    de: async () => (await import('./de/answers.ts')).de,
   },
   keyHistory: {
     en: async () => ({ messages: (await import('./en/key-history.ts')).keyHistory, sentences: {} }),

@@ -11,6 +11,7 @@ vi.stubGlobal('document', { documentElement: {} });
 beforeAll(async () => {
   await setLanguage('de');
   await loadTexts('admin');
+  await loadTexts('answers');
   await loadTexts('people');
   await loadTexts('adminPlatform');
 });

@@ -1,5 +1,7 @@
 /** What the server says of agents, answers and conversations, and why a request of theirs was not answered: as in server.ts. */
-export const answers: Readonly<Record<string, string>> = {
+import { catalog } from './catalog.ts';
+
+const answers: Readonly<Record<string, string>> = {
   // Asking
   'Write a message.': 'Schreib eine Nachricht.',
   'A message is text.': 'Eine Nachricht ist Text.',
@@ -96,6 +98,7 @@ export const answers: Readonly<Record<string, string>> = {
     'Du erlaubst {most} Anfragen am Tag über den Schlüssel der Plattform anstelle deines eigenen, und die von heute sind verbraucht. Warte bis Mitternacht UTC, oder kümmere dich in den Einstellungen unter „API-Schlüssel“ um deinen Schlüssel von {name} oder um diese Grenze.',
   "Your own {name} key does not answer, and you allow no requests on the platform's key in its place. Look after the key, or change that, in Settings > API Keys.":
     'Dein eigener Schlüssel von {name} funktioniert nicht, und du erlaubst an seiner Stelle keine Anfragen über den Schlüssel der Plattform. Kümmere dich um den Schlüssel, oder ändere das, in den Einstellungen unter „API-Schlüssel“.',
+  'There is no such key to restore any more.': 'Dieser Schlüssel lässt sich nicht mehr wiederherstellen.',
   'Your {name} key cannot be used: {why} (Settings > API Keys).':
     'Dein Schlüssel von {name} lässt sich nicht benutzen. Was zu tun ist, steht in den Einstellungen unter „API-Schlüssel“.',
   'Your {name} key cannot be used at the moment. Settings > API Keys says what to do.':
@@ -111,3 +114,5 @@ export const answers: Readonly<Record<string, string>> = {
   'A conversation needs a title.': 'Eine Unterhaltung braucht einen Titel.',
   'One line, without control characters.': 'Eine Zeile, ohne Steuerzeichen.',
 };
+
+export const de = { messages: {}, sentences: { ...answers, ...catalog } };

@@ -2,9 +2,7 @@
 import type { Translation } from '../i18n.ts';
 import { account } from './account.ts';
 import { agents } from './agents.ts';
-import { answers } from './answers.ts';
 import { budgets } from './budgets.ts';
-import { catalog } from './catalog.ts';
 import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
@@ -18,5 +16,5 @@ import { usage } from './usage.ts';
 
 export const de: Translation = {
   messages: { account, agents, budgets, chat, common, keys, notices, plan, profile, security, tokens, usage },
-  sentences: { ...sentences, ...answers, ...catalog },
+  sentences,
 };

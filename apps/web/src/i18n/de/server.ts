@@ -3,7 +3,7 @@
  * texts by server-sentences.test.ts.
  */
 export const sentences: Readonly<Record<string, string>> = {
-  'There is a subscription, which would go on. Cancel it first: Settings > Plan.':
+  'There is a subscription, which would go on. Cancel it first, in Settings > Plan or in Stripe.':
     'Es gibt ein Abonnement, das weiterliefe. Kündige es zuerst: Einstellungen > Plan.',
   'This is the last administrator of this server. Make another one first.':
     'Das ist das letzte Administrationskonto dieses Servers. Lege zuerst ein weiteres an.',
