@@ -5,11 +5,18 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
-interface Tally {
-  passed: number;
-  failed: number;
+/** Of vitest's JSON report what is used here. */
+interface Report {
+  numPassedTests: number;
+  numFailedTests: number;
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+  }[];
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'byok-checks-'));
@@ -46,30 +53,41 @@ function run([program = '', ...args]: string[]): Promise<number> {
   });
 }
 
-function tallyOf(name: string): Tally | null {
+function reportOn(name: string): Report | null {
   try {
-    const { numPassedTests, numFailedTests } = JSON.parse(readFileSync(reportOf(name), 'utf8')) as {
-      numPassedTests: number;
-      numFailedTests: number;
-    };
-    return { passed: numPassedTests, failed: numFailedTests };
+    return JSON.parse(readFileSync(reportOf(name), 'utf8')) as Report;
   } catch {
     return null;
   }
 }
 
-const total: Tally = { passed: 0, failed: 0 };
+/** What failed and why, in a line or a few each: who reads only the end of a long log finds it there. */
+function failuresIn({ testResults }: Report): string[] {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const failed = assertionResults.filter((one) => one.status === 'failed');
+    const why = failed.map(({ fullName, failureMessages }) => `${fullName}\n    ${firstLines(failureMessages.join('\n'))}`);
+    if (failed.length === 0 && status === 'failed') why.push(firstLines(message));
+    return why.map((line) => `FAILED ${relative('.', name)} > ${line}`);
+  });
+}
+
+const firstLines = (text: string) => text.split('\n').slice(0, 8).join('\n    ');
+
+const total = { passed: 0, failed: 0 };
 const times: string[] = [];
+const failures: string[] = [];
 for (const { name, command, counts } of steps) {
   console.log(`\n== ${name}`);
   const startedAt = performance.now();
   const code = await run(command);
   times.push(`${name} ${((performance.now() - startedAt) / 1_000).toFixed(0)} s${code === 0 ? '' : ' FAILED'}`);
-  const tally = counts ? tallyOf(name) : null;
-  total.passed += tally?.passed ?? (code === 0 && !counts ? 1 : 0);
-  total.failed += tally?.failed ?? 0;
-  if (code !== 0 && !tally?.failed) total.failed += 1;
+  const report = counts ? reportOn(name) : null;
+  total.passed += report?.numPassedTests ?? (code === 0 && !counts ? 1 : 0);
+  total.failed += report?.numFailedTests ?? 0;
+  if (report) failures.push(...failuresIn(report));
+  if (code !== 0 && !report?.numFailedTests) total.failed += 1;
 }
 rmSync(folder, { recursive: true, force: true });
+for (const failure of failures) console.log(`\n${failure}`);
 console.log(`\n${times.join(' · ')}\n${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
