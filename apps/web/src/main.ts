@@ -1,4 +1,4 @@
-import './csp.ts';
+import './before-libraries.ts';
 import './styles/quasar.sass';
 import './styles/app.scss';
 import { PiniaColada } from '@pinia/colada';
