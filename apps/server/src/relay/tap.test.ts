@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Script, startProvider } from '../../test/provider.ts';
+import { workMs } from '../../test/work.ts';
 import { anthropic } from '../providers/anthropic.ts';
 import { openai } from '../providers/openai.ts';
 import type { Provider, StreamReader, Usage } from '../providers/provider.ts';
@@ -230,13 +231,14 @@ test('an event of 100 MB passes as it comes, unread, and what follows it is read
   expect(reader.seen).toEqual(['|[DONE]']);
 });
 
-test('a long event that drips in byte by byte costs no more than its length', () => {
+test('a long event that drips in byte by byte costs no more than its length', async () => {
   const reader = quiet();
   const tap = createTap({ reader, dropUsageEvent: false });
   const event = Buffer.from(`data: ${'y'.repeat(300_000)}\n\n`);
-  const startedAt = performance.now();
-  for (const [i] of event.entries()) tap.push(event.subarray(i, i + 1));
+  const took = await workMs(() => {
+    for (const [i] of event.entries()) tap.push(event.subarray(i, i + 1));
+  });
   expect(reader.seen[0]).toHaveLength(300_001);
   // Copying all that was kept for each byte took half a minute.
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(took).toBeLessThan(5_000);
 });
