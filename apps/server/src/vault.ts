@@ -50,6 +50,8 @@ export interface VaultParts {
   /** How many keys of a provider somebody may have. */
   perProvider?: number;
   budgets?: Pick<Budgets, 'viewsOf' | 'forget'>;
+  /** A statement that touches a row as long as that user is there. */
+  present?(userId: string): Statement;
 }
 
 const noBudgets: NonNullable<VaultParts['budgets']> = { viewsOf: async () => () => null, forget: () => [] };
@@ -78,10 +80,11 @@ export function createVault({
   platformSecrets = {},
   perProvider = 1,
   budgets = noBudgets,
+  present,
 }: VaultParts) {
   const rows = createKeyRows({ db, keyring, clock, perProvider, budgetsOf: budgets.viewsOf });
   const masterKeys = createMasterKeys({ db, keyring, clock, notice });
-  const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
+  const writes = createKeyWrites({ db, rows, masterKeys, clock, audit, present });
   const spots = createSpots({ db, rows, clock, perProvider });
   const traffic = createTraffic({ db, clock, writes, notice, warn });
   const retired = createRetired({ db, clock, writes, audit });
