@@ -281,7 +281,20 @@ test('the last administrator stays, also when two go at once, and so does who wo
   expect(await accounts.needsSetUp()).toBe(false);
   await db.orm.update(db.tables.plan).set({ source: 'billing', renews: true }).where(eq(db.tables.plan.userId, eve.id));
   await expect(act(eve)).resolves.toBe('conflict');
-  await db.orm.update(db.tables.plan).set({ renews: false }).where(eq(db.tables.plan.userId, eve.id));
+  const change = (changes: object) => db.orm.update(db.tables.plan).set(changes).where(eq(db.tables.plan.userId, eve.id));
+  // Stripe asks for the open bill again and again, also once the plan does not count any more.
+  await change({ renews: false, state: 'past_due', until: new Date(app.clock.now() - 1) });
+  await expect(act(eve)).resolves.toBe('conflict');
+  await change({
+    source: 'cli',
+    state: 'active',
+    besideTier: 'premium',
+    besideSource: 'billing',
+    besideState: 'past_due',
+    besideRenews: false,
+  });
+  await expect(act(eve)).resolves.toBe('conflict');
+  await change({ besideState: 'lapsed' });
   await expect(act(eve)).resolves.toBe('gone');
   await expect(act(eve)).resolves.toBe('not_found');
 });

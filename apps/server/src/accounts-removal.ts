@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@synthstack/core';
 import { bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
-import { and, asc, eq, exists, isNull, like, lte, ne, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, exists, isNull, like, lte, ne, notExists, or, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
 import { ofSomebody } from './accounts-data.ts';
 import type { AuditEntry } from './audit.ts';
@@ -59,15 +59,20 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
     return row;
   }
 
+  /** Stripe asks them for money, now or again: a bill that is open is asked for until it is paid or the subscription ends. */
+  const isPaying = (userId: string) => {
+    const first = and(eq(plan.source, 'billing'), or(eq(plan.renews, true), eq(plan.state, 'past_due')), ne(plan.state, 'lapsed'));
+    const { besideSource, besideRenews, besideState } = plan;
+    const beside = and(eq(besideSource, 'billing'), or(eq(besideRenews, true), eq(besideState, 'past_due')), ne(besideState, 'lapsed'));
+    return db.orm
+      .select({ one: sql`1` })
+      .from(plan)
+      .where(and(eq(plan.userId, userId), or(first, beside)));
+  };
+
   /** @throws AppError `conflict`: they would go on paying */
   async function refuseSubscriber(userId: string): Promise<void> {
-    const paying = and(eq(plan.source, 'billing'), eq(plan.renews, true), ne(plan.state, 'lapsed'));
-    const payingBeside = and(eq(plan.besideSource, 'billing'), eq(plan.besideRenews, true), ne(plan.besideState, 'lapsed'));
-    const rows = await db.orm
-      .select({ tier: plan.tier })
-      .from(plan)
-      .where(and(eq(plan.userId, userId), or(paying, payingBeside)));
-    if (rows.length > 0)
+    if ((await isPaying(userId)).length > 0)
       throw new AppError('conflict', 'There is a subscription, which would go on. Cancel it first, in Settings > Plan or in Stripe.');
   }
 
@@ -141,7 +146,7 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
         await db.commit([
           // First: on PostgreSQL its one row makes all such lists wait for each other.
           statement(bumpGeneration(db.orm, db.tables)),
-          must(db.orm.delete(user).where(and(eq(user.id, userId), isNotTheLastAdmin(), provided))),
+          must(db.orm.delete(user).where(and(eq(user.id, userId), isNotTheLastAdmin(), notExists(isPaying(userId)), provided))),
           ...forgetAtOnce(userId),
           statement(db.orm.delete(mailOutbox).where(eq(mailOutbox.address, email))),
           statement(db.orm.insert(setting).values({ key: pendingKey + userId, value: true, updatedAt: at })),
@@ -150,6 +155,7 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
         await find(userId);
+        await refuseSubscriber(userId);
         if (provided) throw error;
         throw new AppError('conflict', 'This is the last administrator of this server. Make another one first.', { cause: error });
       }
