@@ -170,6 +170,10 @@ export function createLinks({ db, clock, publicUrl, mail, audit, notice, hashPas
       ]);
     },
 
+    /** For the list in which a password is changed: links to a new one that were made before end with it. */
+    voidResets: (userId: string): Statement =>
+      statement(db.orm.delete(link).where(and(eq(link.userId, userId), eq(link.kind, 'reset_password')))),
+
     /** Whoever signed up and has not confirmed the address yet must not sign in. */
     async mustConfirm(userId: string): Promise<boolean> {
       const [row] = await db.orm
