@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { type Person, password, type TestApp, testApp } from '../test/app.ts';
 import { say } from '../test/chat.ts';
 import { findPlanted } from '../test/planted.ts';
+import { createGate } from '../test/provider/gate.ts';
 import { ofSomebody } from './accounts-data.ts';
 
 /** Words that nobody else writes. */
@@ -189,6 +190,9 @@ test('who removes their account leaves no word behind; the sums of all and the a
     expect(refused.status).toBe(401);
   }
   await removal.idle();
+  expect(await everyRow(app)).toContain('account.removing');
+  app.clock.advance(86_400_000);
+  await removal.goOn();
 
   for (const one of ofSomebody(db.tables)) {
     const left = (await rowsOf(app, one, ada.id)).length;
@@ -234,8 +238,34 @@ test('who has many requests is gone at once, and the rest follows in small write
   await app.restart();
   await app.app.removal.idle();
   expect(await app.requests()).toHaveLength(0);
+  app.clock.advance(86_400_000);
+  await app.app.removal.goOn();
   expect(await everyRow(app)).not.toContain('account.removing');
   expect(errors).toEqual([]);
+});
+
+test('what was under way while an account went leaves nothing of it behind: no key that was being checked, no request', async () => {
+  await using app = await testApp();
+  const ada = await app.person({ keys: { openai: 'good' } });
+  const [checked, answered] = [createGate(), createGate()];
+  if (ada.secrets.openai) app.provider.key(ada.secrets.openai, { gate: answered });
+  const apiKey = app.newSecret('anthropic', { gate: checked });
+  const saving = app.app.vault.save({ userId: ada.id, byok: true }, { provider: 'anthropic', apiKey }).then(
+    () => 'saved',
+    (error: { code: string }) => error.code,
+  );
+  const asking = app.chat(ada, 'hello').then((res) => res.text());
+  await Promise.all([checked.reached, answered.reached]);
+  await app.app.removal.remove({ actor: ada.id, userId: ada.id });
+  await app.app.removal.idle();
+  checked.open();
+  answered.open();
+  expect(await saving).toBe('conflict');
+  expect(await app.app.vault.list(ada.id)).toEqual([]);
+  await asking;
+  await app.app.removal.goOn();
+  for (const one of ofSomebody(app.app.db.tables))
+    if (one.leaves !== 'stays') expect((await rowsOf(app, one, ada.id)).length, getTableName(one.table)).toBe(0);
 });
 
 test('the last administrator stays, also when two go at once, and so does who would go on paying', async () => {
@@ -251,7 +281,20 @@ test('the last administrator stays, also when two go at once, and so does who wo
   expect(await accounts.needsSetUp()).toBe(false);
   await db.orm.update(db.tables.plan).set({ source: 'billing', renews: true }).where(eq(db.tables.plan.userId, eve.id));
   await expect(act(eve)).resolves.toBe('conflict');
-  await db.orm.update(db.tables.plan).set({ renews: false }).where(eq(db.tables.plan.userId, eve.id));
+  const change = (changes: object) => db.orm.update(db.tables.plan).set(changes).where(eq(db.tables.plan.userId, eve.id));
+  // Stripe asks for the open bill again and again, also once the plan does not count any more.
+  await change({ renews: false, state: 'past_due', until: new Date(app.clock.now() - 1) });
+  await expect(act(eve)).resolves.toBe('conflict');
+  await change({
+    source: 'cli',
+    state: 'active',
+    besideTier: 'premium',
+    besideSource: 'billing',
+    besideState: 'past_due',
+    besideRenews: false,
+  });
+  await expect(act(eve)).resolves.toBe('conflict');
+  await change({ besideState: 'lapsed' });
   await expect(act(eve)).resolves.toBe('gone');
   await expect(act(eve)).resolves.toBe('not_found');
 });

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '@synthstack/core';
 import { bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
-import { and, asc, eq, exists, isNull, like, lte, ne, or, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, exists, isNull, like, lte, ne, notExists, or, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/sqlite-core';
 import { ofSomebody } from './accounts-data.ts';
 import type { AuditEntry } from './audit.ts';
@@ -29,9 +29,17 @@ export interface Removal {
 
 export type AccountRemoval = ReturnType<typeof createAccountRemoval>;
 
-/** A row of `setting` for each account whose requests are still being deleted, so that the next process goes on. */
+/** A row of `setting` for each account of which something may still be there, so that the next process goes on. */
 const pendingKey = 'account.removing:';
 const longestPauseMs = 250;
+/** What was under way while an account went may still write of it: longer than any request or check lasts, it is looked for again. */
+const lingersMs = 86_400_000;
+
+/** @returns a function that makes a statement which touches a row as long as that user is there */
+export const presentIn =
+  ({ orm, tables: { user } }: Db) =>
+  (userId: string): Statement =>
+    statement(orm.select({ id: user.id }).from(user).where(eq(user.id, userId)));
 
 export function createAccountRemoval({ db, clock, audit, onError, batchRows = 200 }: AccountRemovalParts) {
   const { user, plan, setting, request, usageUser, mailOutbox } = db.tables;
@@ -51,17 +59,27 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
     return row;
   }
 
+  /** Stripe asks them for money, now or again: a bill that is open is asked for until it is paid or the subscription ends. */
+  const isPaying = (userId: string) => {
+    const first = and(eq(plan.source, 'billing'), or(eq(plan.renews, true), eq(plan.state, 'past_due')), ne(plan.state, 'lapsed'));
+    const { besideSource, besideRenews, besideState } = plan;
+    const beside = and(eq(besideSource, 'billing'), or(eq(besideRenews, true), eq(besideState, 'past_due')), ne(besideState, 'lapsed'));
+    return db.orm
+      .select({ one: sql`1` })
+      .from(plan)
+      .where(and(eq(plan.userId, userId), or(first, beside)));
+  };
+
   /** @throws AppError `conflict`: they would go on paying */
   async function refuseSubscriber(userId: string): Promise<void> {
-    const paying = and(eq(plan.source, 'billing'), eq(plan.renews, true), ne(plan.state, 'lapsed'));
-    const payingBeside = and(eq(plan.besideSource, 'billing'), eq(plan.besideRenews, true), ne(plan.besideState, 'lapsed'));
-    const rows = await db.orm
-      .select({ tier: plan.tier })
-      .from(plan)
-      .where(and(eq(plan.userId, userId), or(paying, payingBeside)));
-    if (rows.length > 0)
+    if ((await isPaying(userId)).length > 0)
       throw new AppError('conflict', 'There is a subscription, which would go on. Cancel it first, in Settings > Plan or in Stripe.');
   }
+
+  const forgetAtOnce = (userId: string): Statement[] =>
+    ofSomebody(db.tables)
+      .filter(({ leaves }) => leaves === 'now')
+      .map(({ table, of }) => statement(db.orm.delete(table as typeof user).where(eq(of, userId))));
 
   /** The person's rows of one table that has too many for one write. @returns how many are gone */
   async function forgetRequests(userId: string): Promise<number> {
@@ -86,24 +104,28 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
   }
 
   async function forgetRest(userId: string): Promise<void> {
+    await db.commit(forgetAtOnce(userId));
     for (const forget of [forgetRequests, forgetSums])
       for (let some = batchRows; some > 0 && !isStopped; ) {
         const startedAt = performance.now();
         some = await forget(userId);
         if (some === batchRows) await sleep(Math.min(longestPauseMs, 3 * (performance.now() - startedAt)));
       }
-    if (isStopped) return;
-    await db.commit([statement(db.orm.delete(setting).where(eq(setting.key, pendingKey + userId)))]);
-    await db.scrub();
   }
 
-  /** What was said to be deleted and is not yet; also what a process left that died. */
+  /** What was said to be deleted and is not yet; also what a process left that died, and what came after the account had gone. */
   async function finish(): Promise<void> {
     const pending = await db.orm
-      .select({ key: setting.key })
+      .select({ key: setting.key, since: setting.updatedAt })
       .from(setting)
       .where(like(setting.key, `${pendingKey}%`));
-    for (const { key } of pending) if (!isStopped) await forgetRest(key.slice(pendingKey.length));
+    for (const { key, since } of pending) {
+      if (isStopped) return;
+      const isLast = since.getTime() + lingersMs <= clock.now();
+      await forgetRest(key.slice(pendingKey.length));
+      if (isLast && !isStopped) await db.commit([statement(db.orm.delete(setting).where(eq(setting.key, key)))]);
+    }
+    if (pending.length > 0) await db.scrub();
   }
 
   function goOn(): Promise<void> {
@@ -120,13 +142,12 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
       const { email } = await find(userId);
       await refuseSubscriber(userId);
       const at = new Date(clock.now());
-      const now = ofSomebody(db.tables).filter(({ leaves }) => leaves === 'now');
       try {
         await db.commit([
           // First: on PostgreSQL its one row makes all such lists wait for each other.
           statement(bumpGeneration(db.orm, db.tables)),
-          must(db.orm.delete(user).where(and(eq(user.id, userId), isNotTheLastAdmin(), provided))),
-          ...now.map(({ table, of }) => statement(db.orm.delete(table as typeof user).where(eq(of, userId)))),
+          must(db.orm.delete(user).where(and(eq(user.id, userId), isNotTheLastAdmin(), notExists(isPaying(userId)), provided))),
+          ...forgetAtOnce(userId),
           statement(db.orm.delete(mailOutbox).where(eq(mailOutbox.address, email))),
           statement(db.orm.insert(setting).values({ key: pendingKey + userId, value: true, updatedAt: at })),
           audit({ actor, subject: userId, action: 'account.removed' }),
@@ -134,6 +155,7 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
         await find(userId);
+        await refuseSubscriber(userId);
         if (provided) throw error;
         throw new AppError('conflict', 'This is the last administrator of this server. Make another one first.', { cause: error });
       }

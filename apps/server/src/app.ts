@@ -4,7 +4,7 @@ import { type Db, openDb, type PgConnection } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { createAccounts } from './accounts.ts';
 import { createAccountAdmin } from './accounts-admin.ts';
-import { createAccountRemoval } from './accounts-removal.ts';
+import { createAccountRemoval, presentIn } from './accounts-removal.ts';
 import { createAccountSearch } from './accounts-search.ts';
 import { createAgents } from './agents.ts';
 import { createAnnouncements } from './announcements.ts';
@@ -153,6 +153,7 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
       platformSecrets: config.platformKeys,
       perProvider: config.ownKeysPerProvider,
       budgets,
+      present: presentIn(db),
     });
     const settings = createSettings({ db, clock, audit: audit.entry, warn: log.warn });
     const tiers = createTierTable({

@@ -270,6 +270,7 @@ export function createAuth(parts: AuthParts) {
       statement(db.orm.delete(account).where(and(eq(account.userId, userId), eq(account.providerId, 'credential')))),
       statement(db.orm.insert(account).values({ ...credential, password: hash, updatedAt: now })),
       statement(db.orm.delete(session).where(eq(session.userId, userId))),
+      links.voidResets(userId),
       statement(bumpGeneration(db.orm, db.tables)),
     ]);
   }
@@ -370,6 +371,7 @@ export function createAuth(parts: AuthParts) {
       await db.commit([
         must(statement(db.orm.update(account).set({ password, updatedAt: now }).where(isBefore))),
         statement(db.orm.delete(session).where(eq(session.userId, userId))),
+        links.voidResets(userId),
         ...audit({ actor: userId, subject: userId, action: 'account.password_changed' }),
         ...tell(accountNews(userId, 'password_changed', now)),
         statement(bumpGeneration(db.orm, db.tables)),

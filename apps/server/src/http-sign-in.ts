@@ -59,10 +59,14 @@ export function createSignIn(app: App, { addressOf, note }: SignInParts) {
   };
 }
 
-/** A path of our own pages, and never the address of somebody else's (`//evil.example`, `/\evil.example`). */
+/**
+ * A path of our own pages, and never the address of somebody else's: `//evil.example`, `/\evil.example`, nor what becomes one once dots are
+ * resolved, as of `/.//evil.example`.
+ */
 function pathOf(back: string | null): string {
   const url = back?.startsWith('/') ? URL.parse(back, 'http://here.invalid') : null;
-  return url?.origin === 'http://here.invalid' && back !== null && back.length < 1_000 ? url.pathname + url.search : '/';
+  const isOurs = url?.origin === 'http://here.invalid' && !url.pathname.startsWith('//');
+  return isOurs && back !== null && back.length < 1_000 ? url.pathname + url.search : '/';
 }
 
 function cookieOf({ headers }: IncomingMessage): string {

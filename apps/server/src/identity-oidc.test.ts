@@ -192,6 +192,9 @@ test('nobody is led out of our pages', async () => {
     '/\\evil.example',
     'javascript:alert(1)',
     '/\t/evil.example',
+    '/.//evil.example',
+    '/%2e//evil.example',
+    '/settings/..//evil.example',
     `/${'x'.repeat(2_000)}`,
   ]) {
     const page = it.browser();

@@ -72,6 +72,17 @@ test('an address joins nobody to an account that is there: neither one that is p
   }
 });
 
+test('who signs in at the issuer gets no link to a password, which would let them in after they are out there', async () => {
+  await using it = await stage({ SMTP_URL: 'smtp://127.0.0.1:9', MAIL_FROM: 'byok@example.com' });
+  const { app, issuer, call } = it;
+  await call(issuer.token({ email: 'ada@example.com', email_verified: true }));
+  const bob = await app.person();
+  for (const email of ['ada@example.com', bob.email])
+    expect((await app.fetch(null, '/trpc/accounts.askReset', { json: { email } })).status).toBe(200);
+  await app.app.auth.links.idle();
+  expect(await app.app.db.orm.select().from(app.app.db.tables.accountLink)).toMatchObject([{ userId: bob.id, kind: 'reset_password' }]);
+});
+
 test('disabling somebody here wins over every token of the issuer, at the next request', async () => {
   await using it = await stage();
   const { db } = it.app.app;

@@ -48,6 +48,22 @@ test('a date is set with the key or later, changed and removed; a new key begins
   expect(await vault.restore(ada, old.id)).toMatchObject({ expiresAt: second });
 });
 
+test('an old key whose day has passed does not take the place of one that works, and nobody is asked', async () => {
+  await using stage = await stageOf();
+  const { vault, clock } = stage;
+  const old = await vault.save(ada, { provider: 'openai', apiKey: stage.newKey('openai'), expiresAt: stage.inDays(1) });
+  clock.advance(20 * 3_600_000);
+  await stage.stored('ada');
+  clock.advance(4 * 3_600_000);
+  const [before, asked] = [await vault.list('ada'), stage.provider.requests.length];
+  expect(await failure(vault.restore(ada, old.id))).toMatchObject({
+    code: 'key_unusable',
+    message: 'The date that you have set for the old key has passed. Nothing was changed; enter the key again to use it.',
+  });
+  expect(await vault.list('ada')).toEqual(before);
+  expect(stage.provider.requests).toHaveLength(asked);
+});
+
 test('a day that is over, or too far away, is refused, and nobody is asked', async () => {
   await using stage = await stageOf();
   const { view } = await stage.stored('ada');

@@ -106,6 +106,13 @@ export function createRetired({ db, clock, writes, audit }: RetiredParts) {
   };
 }
 
+/** It would not be used, and the one in whose place it would come may work. */
+export const expiredMeanwhile = (): AppError =>
+  new AppError(
+    'key_unusable',
+    'The date that you have set for the old key has passed. Nothing was changed; enter the key again to use it.',
+  );
+
 /** Why an old key was not restored. Nothing was changed. */
 export function notRestored(status: KeyView['status'], name: string): AppError {
   if (status === 'invalid') return new AppError('key_unusable', `${name} does not accept the old key any more. Nothing was changed.`);

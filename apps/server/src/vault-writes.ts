@@ -9,7 +9,7 @@ import type { Clock } from './ports/clock.ts';
 import type { CheckResult } from './providers/provider.ts';
 import type { MasterKeys } from './vault-master-keys.ts';
 import { type RetiredKey, retire, takeBack } from './vault-retired.ts';
-import type { KeyPlace, KeyRows, StoredKey } from './vault-rows.ts';
+import { type KeyPlace, type KeyRows, platform, type StoredKey } from './vault-rows.ts';
 import { afterCheck, standing } from './vault-status.ts';
 
 export interface KeyWriteParts {
@@ -18,6 +18,8 @@ export interface KeyWriteParts {
   masterKeys: MasterKeys;
   clock: Clock;
   audit(entry: AuditEntry): Statement;
+  /** A statement that touches a row as long as that user is there; none: nobody's account ever goes. */
+  present?: ((userId: string) => Statement) | undefined;
 }
 
 /** Where a key goes, and what it goes on with there. */
@@ -40,7 +42,7 @@ export interface NewSecret {
 
 export type KeyWrites = ReturnType<typeof createKeyWrites>;
 
-export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWriteParts) {
+export function createKeyWrites({ db, rows, masterKeys, clock, audit, present }: KeyWriteParts) {
   const { providerKey } = db.tables;
   const inTurn = createTurns();
   const scrub = createScrub(db);
@@ -62,6 +64,8 @@ export function createKeyWrites({ db, rows, masterKeys, clock, audit }: KeyWrite
     const about = { keyId: id, provider: place.provider, keyHint: key.keyHint, status: key.status };
     const detail = { ...about, ...(before && { replaces: before.id }), ...(restores && { restores: restores.id }) };
     await atomically(db, (tx, t) => [
+      // The provider took its time: whoever is gone by now leaves no key behind.
+      ...(present && place.owner !== platform ? [must(present(place.owner))] : []),
       ...(restores ? [takeBack(tx, t, restores)] : []),
       // What is kept must still be what was read.
       ...(before

@@ -23,11 +23,11 @@ import type { Fields } from './ports/log.ts';
 import { misfit, providerOf } from './providers/catalog.ts';
 import type { CheckResult, Outcome } from './providers/provider.ts';
 import type { Sender } from './providers/send.ts';
-import { createKeyExpiry, newExpiry, reminderDue } from './vault-expiry.ts';
+import { createKeyExpiry, isExpired, newExpiry, reminderDue } from './vault-expiry.ts';
 import { createMasterKeys } from './vault-master-keys.ts';
 import { createPlatformKeys } from './vault-platform.ts';
 import { createRechecks } from './vault-rechecks.ts';
-import { createRetired, forgetAt, notRestored } from './vault-retired.ts';
+import { createRetired, expiredMeanwhile, forgetAt, notRestored } from './vault-retired.ts';
 import { createKeyRows, type StoredKey, type UsableKey } from './vault-rows.ts';
 import { createSpots } from './vault-spots.ts';
 import { createTraffic } from './vault-traffic.ts';
@@ -50,6 +50,8 @@ export interface VaultParts {
   /** How many keys of a provider somebody may have. */
   perProvider?: number;
   budgets?: Pick<Budgets, 'viewsOf' | 'forget'>;
+  /** A statement that touches a row as long as that user is there. */
+  present?(userId: string): Statement;
 }
 
 const noBudgets: NonNullable<VaultParts['budgets']> = { viewsOf: async () => () => null, forget: () => [] };
@@ -78,10 +80,11 @@ export function createVault({
   platformSecrets = {},
   perProvider = 1,
   budgets = noBudgets,
+  present,
 }: VaultParts) {
   const rows = createKeyRows({ db, keyring, clock, perProvider, budgetsOf: budgets.viewsOf });
   const masterKeys = createMasterKeys({ db, keyring, clock, notice });
-  const writes = createKeyWrites({ db, rows, masterKeys, clock, audit });
+  const writes = createKeyWrites({ db, rows, masterKeys, clock, audit, present });
   const spots = createSpots({ db, rows, clock, perProvider });
   const traffic = createTraffic({ db, clock, writes, notice, warn });
   const retired = createRetired({ db, clock, writes, audit });
@@ -186,6 +189,7 @@ export function createVault({
     async restore(caller: KeyCaller, id: string): Promise<KeyView> {
       if (!caller.byok) throw planRequired();
       const old = await retired.mine(caller.userId, id);
+      if (isExpired(old, clock.now())) throw expiredMeanwhile();
       limits.take(actorOf(caller), 'save');
       const secret = rows.open(old);
       const provider = providerOf(old.provider);

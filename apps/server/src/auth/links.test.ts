@@ -198,7 +198,10 @@ test('a new password of one’s own is in the audit trail and told, in the same 
     });
   expect((await change('wrong', newPassword)).status).toBe(400);
   expect(await actionsOf(app, ada.id)).not.toContain('account.password_changed');
+  // Somebody who reads her e-mail may have asked for one.
+  const before = new URL(await app.app.auth.links.makeReset(ada.id, 'cli')).searchParams.get('token');
   expect((await change(password, newPassword)).status).toBe(200);
   expect(await actionsOf(app, ada.id)).toContain('account.password_changed');
+  expect((await call(app, 'resetPassword', { token: before, password })).status).toBe(403);
   expect(await app.app.notices.list(ada.id)).toMatchObject([{ data: { event: 'password_changed' } }]);
 });

@@ -55,7 +55,12 @@ export function createLinks({ db, clock, publicUrl, mail, audit, notice, hashPas
   }
 
   async function mailReset(email: string): Promise<void> {
-    const [who] = await db.orm.select({ id: user.id, disabledAt: user.disabledAt }).from(user).where(eq(user.email, email));
+    // Who has no password signs in elsewhere, and whoever decides there who gets in decides for this server too.
+    const [who] = await db.orm
+      .select({ id: user.id, disabledAt: user.disabledAt })
+      .from(user)
+      .innerJoin(account, and(eq(account.userId, user.id), eq(account.providerId, 'credential')))
+      .where(eq(user.email, email));
     if (!who || who.disabledAt !== null || !mail || (await isTooMany(who.id, 'reset_password'))) return;
     const { token, write } = newLink(who.id, 'reset_password');
     const secret = new Secret(pathOf('reset_password', token));
@@ -96,7 +101,7 @@ export function createLinks({ db, clock, publicUrl, mail, audit, notice, hashPas
     /** Whether addresses can be proved here. */
     available: mail?.available ?? false,
 
-    /** Sends a link to that address if somebody has an account with it; nobody waits for it. */
+    /** Sends a link to that address if somebody has an account with a password with it; nobody waits for it. */
     askReset(email: string): void {
       if (!mail?.available) return;
       const work = mailReset(email).catch(onError);
@@ -169,6 +174,10 @@ export function createLinks({ db, clock, publicUrl, mail, audit, notice, hashPas
         ...audit({ actor: userId, subject: userId, action: 'account.email_confirmed' }),
       ]);
     },
+
+    /** For the list in which a password is changed: links to a new one that were made before end with it. */
+    voidResets: (userId: string): Statement =>
+      statement(db.orm.delete(link).where(and(eq(link.userId, userId), eq(link.kind, 'reset_password')))),
 
     /** Whoever signed up and has not confirmed the address yet must not sign in. */
     async mustConfirm(userId: string): Promise<boolean> {

@@ -3,7 +3,7 @@
  * comes back once the real cost is known.
  */
 import type { ModelPrice, TokenPrices } from '@synthstack/core';
-import { isObject } from '../providers/reading.ts';
+import { type BeyondBytes, beyondBytes } from './beyond-bytes.ts';
 import { type AiRequest, modelOf } from './request.ts';
 
 type Asked = Pick<AiRequest, 'provider' | 'route' | 'json' | 'body'>;
@@ -12,23 +12,30 @@ type Asked = Pick<AiRequest, 'provider' | 'route' | 'json' | 'body'>;
 const aroundTokens = 1_000;
 /** Counting is right within some percent (docs/development.md, "estimates"). */
 const countedMargin = 1.25;
+/** Above what Anthropic's guide to vision says of the largest image. */
+const imageTokens = 5_000;
 const mostNanoUsd = 2e15;
 
 /** Without counting: no byte of a text is more than a token. @returns nano-USD */
 export function worstCost(asked: Asked, price: ModelPrice): number {
   const { body, provider } = asked;
   const { input } = provider.windows(modelOf(asked));
-  const tokens = holdsItAll(asked) ? Math.min(input, (body?.length ?? 0) + aroundTokens) : input;
+  const { isBoundless, images } = beyond(asked);
+  const tokens = isBoundless ? input : Math.min(input, (body?.length ?? 0) + images * imageTokens + aroundTokens);
   return costOf(tokens, outputTokens(asked), price);
 }
 
 /** The same with the input counted, which takes milliseconds: for what is left at the end of a budget. */
 export async function countedCost(asked: Asked, price: ModelPrice): Promise<number> {
   const { provider, route, json } = asked;
-  if (route.body !== 'json' || !holdsItAll(asked)) return worstCost(asked, price);
+  const { isBoundless, images } = beyond(asked);
+  if (route.body !== 'json' || isBoundless) return worstCost(asked, price);
   const counted = await provider.countInput(json, modelOf(asked));
-  return Math.min(worstCost(asked, price), costOf(counted * countedMargin + aroundTokens, outputTokens(asked), price));
+  const tokens = counted * countedMargin + images * imageTokens + aroundTokens;
+  return Math.min(worstCost(asked, price), costOf(tokens, outputTokens(asked), price));
 }
+
+const beyond = ({ route, json }: Asked): BeyondBytes => (route.body === 'json' ? beyondBytes(json) : { isBoundless: false, images: 0 });
 
 /** The largest output that the request allows, of all answers that it asks for. */
 function outputTokens(asked: Asked): number {
@@ -42,22 +49,12 @@ function outputTokens(asked: Asked): number {
 /** Several prompts are several answers; a list of numbers is one. */
 const promptsIn = (prompt: unknown): number => (Array.isArray(prompt) && typeof prompt[0] !== 'number' ? Math.max(1, prompt.length) : 1);
 
-/** What a request may name that its provider fetches, or what it has done before: none of it is among the request's bytes. */
-const namesOthers = ['_id"', '_url"', '"url"', '"conversation"', '"container"', '"mcp_servers"', '"item_reference"'];
-
-function holdsItAll({ body, route, json }: Asked): boolean {
-  if (!body || route.body !== 'json') return true;
-  if (isObject(json?.prompt)) return false;
-  const tools = Array.isArray(json?.tools) ? json.tools : [];
-  // What a tool of the provider's own finds, the model reads.
-  if (tools.some((tool) => isObject(tool) && tool.type !== undefined && tool.type !== 'function' && tool.type !== 'custom')) return false;
-  return !namesOthers.some((name) => body.includes(name));
-}
-
 function costOf(input: number, output: number, price: ModelPrice): number {
   const possible = [price, ...price.tiers.filter(({ aboveInputTokens }) => aboveInputTokens < input)];
   const dearest = (rate: (prices: TokenPrices) => number) => Math.max(...possible.map(rate));
   const perInput = dearest((one) => Math.max(one.input, one.cachedInput, one.cacheWrite, one.cacheWrite1h, one.audioInput));
   const perOutput = dearest((one) => Math.max(one.output, one.audioOutput));
-  return Math.min(mostNanoUsd, Math.ceil((input * perInput + output * perOutput) / 1_000));
+  const most = Math.ceil((input * perInput + output * perOutput) / 1_000);
+  // A caller's numbers may make none: 1e999 answers of no length.
+  return Number.isNaN(most) ? mostNanoUsd : Math.min(mostNanoUsd, most);
 }
