@@ -126,6 +126,13 @@ test.each([
   expect(fromServer(sentence)).not.toBe(sentence);
 });
 
+/** Of the rotation: put together from several parts as well. */
+test('why the master key cannot be changed now is there in German', () => {
+  const sentence =
+    'Another server still seals with a former master key (process 4711 on there). Restart it with the new ENCRYPTION_KEY, and the former one in ENCRYPTION_KEY_PREVIOUS, then try again.';
+  expect(fromServer(sentence)).toMatch(/^Ein anderer Server .*4711 on there/);
+});
+
 test('every verdict on a key is there in German, with the name and the address in it', () => {
   for (const provider of Object.values(providers)) {
     for (const finding of findings) {
