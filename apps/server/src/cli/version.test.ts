@@ -65,3 +65,12 @@ test('doctor says so as well, and does not bring the database up to date', async
   expect((await doctor()).of('version')).toMatchObject({ state: 'failed', detail: expect.stringContaining('update the program') });
   expect((await doctor()).code).toBe(1);
 });
+
+test('migrate tells how far it is, and nothing where there is nothing to do', async () => {
+  await using here = await place(freshSecrets());
+  const first = await here.run(['migrate']);
+  const [, done, total] = /^Migrations: (\d+) of (\d+)\nThe database is up to date\.$/m.exec(first.err) ?? [];
+  expect([first.code, first.out, Number(done)]).toEqual([0, '', Number(total)]);
+  expect(Number(total)).toBeGreaterThan(5);
+  expect(await here.run(['migrate'])).toMatchObject({ code: 0, err: 'The database is up to date.\n' });
+});
