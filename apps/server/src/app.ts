@@ -196,7 +196,10 @@ export async function createModules(config: Config, given: Partial<Ports> = {}) 
     const prices = createPriceBook({ db, clock, audit: audit.entry });
     const conversations = createConversations({ db, keyring, clock, countSeal: vault.countSeal });
     const living = () => livingBoots({ db, clock });
-    const rotation = createRotation({ db, keyring, log, audit: audit.entry, countSeal: vault.countSeal, livingBoots: living });
+    const rotation = createRotation({
+      ...{ db, keyring, log, audit: audit.entry, countSeal: vault.countSeal, livingBoots: living, namesOf: accounts.namesOf },
+      lastStart: async () => (await audit.list({ action: 'master_key.rotation_started', limit: 1 }))[0],
+    });
     return {
       ...{ config, clock, log, db, keyring, backup, outbound, sender, mailer },
       ...{ audit, auditLog: createAuditLog({ db }), notices, mail, vault, budgets, settings, tiers, plans, tokens, auth },

@@ -11,7 +11,7 @@ const server = 'apps/server/src/';
 
 /** Lowest first. A module is a file, the files that are named after it (`vault-rows.ts`), and a folder of its name. */
 const ranks: readonly (readonly string[])[] = [
-  ['base-url', 'body', 'csv', 'json-weight', 'printable', 'sealed', 'streams', 'target', 'zone', 'pages'],
+  ['base-url', 'body', 'csv', 'json-weight', 'no-inspector', 'printable', 'sealed', 'streams', 'target', 'zone', 'pages'],
   ['config', 'ports'],
   ['providers'],
   [

@@ -18,7 +18,7 @@ export const auditActions = [
   ...(['account.password_changed', 'account.password_reset', 'account.reset_link_made', 'account.email_confirmed'] as const),
   ...(['factor.enabled', 'factor.disabled', 'factor.codes_renewed', 'factor.code_used', 'factor.reset'] as const),
   ...(['passkey.added', 'passkey.removed'] as const),
-  ...(['plan.changed', 'setting.changed', 'master_key.rotated'] as const),
+  ...(['plan.changed', 'setting.changed', 'master_key.rotation_started', 'master_key.rotated'] as const),
   ...(['agent.added', 'agent.changed', 'agent.reset'] as const),
   'price.changed',
 ] as const;
@@ -38,6 +38,13 @@ export interface AuditRow extends Required<AuditEntry> {
   /** 1, 2, 3 ... without a gap. */
   seq: number;
   at: Date;
+}
+
+interface AuditWanted {
+  subject?: string;
+  action?: AuditAction;
+  before?: number;
+  limit: number;
 }
 
 export interface AuditHead {
@@ -87,18 +94,22 @@ export function createAudit({ db, clock }: { db: Db; clock: Clock }) {
       return statement(db.orm.insert(audit).values({ seq, at, actor, subject, action, detail: text, prevHash, hash: chained }));
     },
 
-    /** Newest first. @param options.subject  none: everyone's. `before`: a `seq`, exclusive, for the next page */
-    async list({ subject, before, limit }: { subject?: string; before?: number; limit: number }): Promise<AuditRow[]> {
+    /** Newest first. @param wanted.subject  none: everyone's. `action` none: all. `before`: a `seq`, exclusive, for the next page */
+    async list({ subject, action, before, limit }: AuditWanted): Promise<AuditRow[]> {
       const rows = await db.orm
         .select()
         .from(audit)
         .where(
-          and(subject === undefined ? undefined : eq(audit.subject, subject), before === undefined ? undefined : lt(audit.seq, before)),
+          and(
+            subject === undefined ? undefined : eq(audit.subject, subject),
+            action === undefined ? undefined : eq(audit.action, action),
+            before === undefined ? undefined : lt(audit.seq, before),
+          ),
         )
         .orderBy(desc(audit.seq))
         .limit(limit);
-      return rows.map(({ seq, at, actor, subject: about, action, detail }) => {
-        return { seq, at: new Date(at), actor, subject: about, action: action as AuditAction, detail: detailOf(detail) };
+      return rows.map(({ seq, at, actor, subject: about, action: done, detail }) => {
+        return { seq, at: new Date(at), actor, subject: about, action: done as AuditAction, detail: detailOf(detail) };
       });
     },
 

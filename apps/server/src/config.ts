@@ -288,19 +288,21 @@ export type Config = ReturnType<typeof toConfig>;
 
 /** @throws AppError `invalid_config` that lists all mistakes */
 export function loadConfig(given: NodeJS.ProcessEnv): Config {
-  const { env, wrong } = withSecretFiles(withoutEmpty(given));
+  const { env, wrong, files } = withSecretFiles(withoutEmpty(given));
   const parsed = Env.safeParse(env);
   const issues = parsed.error?.issues ?? [];
   wrong.push(...issues.map(({ path, message }) => `${path.join('.')}: ${message}`));
   // What is right in itself is still held against the rest, so that one start shows every mistake.
   const bad = new Set(issues.map(({ path }) => path[0]));
-  const config = toConfig(parsed.data ?? Env.parse(Object.fromEntries(Object.entries(env).filter(([name]) => !bad.has(name)))));
+  const good = parsed.data ?? Env.parse(Object.fromEntries(Object.entries(env).filter(([name]) => !bad.has(name))));
+  const config = toConfig(good, files);
   wrong.push(...contradictions(config));
   if (wrong.length > 0) throw mistakes(wrong);
   return Object.freeze(config);
 }
 
-function toConfig(env: z.infer<typeof Env>) {
+/** @param files  that secrets were read from */
+function toConfig(env: z.infer<typeof Env>, files: readonly string[]) {
   const publicUrl = new URL(env.PUBLIC_URL ?? `http://localhost:${env.PORT}`).origin;
   const dataDir = resolve(env.DATA_DIR);
   const byTier = <T>(pick: (tier: string) => T) =>
@@ -320,6 +322,8 @@ function toConfig(env: z.infer<typeof Env>) {
     publicUrl,
     trustProxy: env.TRUST_PROXY,
     tls: { certFile: env.TLS_CERT_FILE, keyFile: env.TLS_KEY_FILE },
+    /** For `doctor`, which looks who can read them. */
+    secretFiles: [...files, ...(env.TLS_KEY_FILE === undefined ? [] : [env.TLS_KEY_FILE])],
     dataDir,
     databaseUrl: env.DATABASE_URL ?? `file:${join(dataDir, 'byok.db')}`,
     platformKeys: compact<Record<ProviderId, Secret | undefined>>({
@@ -463,9 +467,10 @@ function mistakes(lines: string[]): AppError {
 }
 
 /** `NAME_FILE` holds the path of a file with the secret, so that it need not stand in the environment. */
-function withSecretFiles(given: NodeJS.ProcessEnv): { env: NodeJS.ProcessEnv; wrong: string[] } {
+function withSecretFiles(given: NodeJS.ProcessEnv): { env: NodeJS.ProcessEnv; wrong: string[]; files: string[] } {
   const env = { ...given };
   const wrong: string[] = [];
+  const files: string[] = [];
   for (const name of secretNames) {
     const path = given[`${name}_FILE`];
     if (path === undefined) continue;
@@ -473,6 +478,7 @@ function withSecretFiles(given: NodeJS.ProcessEnv): { env: NodeJS.ProcessEnv; wr
       wrong.push(`${name}: set either it or ${name}_FILE, not both.`);
       continue;
     }
+    files.push(path);
     try {
       env[name] = readFileSync(path, 'utf8').trim();
       if (env[name] === '') wrong.push(`${name}_FILE: the file is empty.`);
@@ -480,7 +486,7 @@ function withSecretFiles(given: NodeJS.ProcessEnv): { env: NodeJS.ProcessEnv; wr
       wrong.push(`${name}_FILE: the file cannot be read.`);
     }
   }
-  return { env: withoutEmpty(env), wrong };
+  return { env: withoutEmpty(env), wrong, files };
 }
 
 /** '' where there is none. @throws AppError `invalid_config`: it is there and cannot be read */

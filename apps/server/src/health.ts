@@ -6,11 +6,11 @@ import { statfsSync } from 'node:fs';
 import { type HealthState, healthStates, type MasterKeyHealth, mostCounted, type SystemHealth } from '@synthstack/core';
 import { atomically, type Db } from '@synthstack/core/db';
 import { and, desc, eq, gt, isNotNull, max, ne, sql } from 'drizzle-orm';
-import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Boot } from './boot.ts';
 import type { Clock } from './ports/clock.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Sender } from './providers/send.ts';
+import { type SealedThing, sealedThings } from './sealed.ts';
 import type { Vault } from './vault.ts';
 
 export interface HealthParts {
@@ -38,21 +38,17 @@ const oldListMs = 3 * dayMs;
 const manySeals = 2 ** 31;
 
 export function createHealth({ db, clock, version, dataDir, mail, pricesUrl, boot: self, sender, vault, waitingModels }: HealthParts) {
-  const { boot, providerKey, conversation, twoFactor, mailOutbox: outbox, priceOverride, setting } = db.tables;
+  const { boot, mailOutbox: outbox, priceOverride, setting } = db.tables;
   const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 
-  /** What lies sealed under a master key, by table: an index with the key's id in front counts each. */
-  const sealed: readonly { what: string; table: SQLiteTable; column: SQLiteColumn }[] = [
-    { what: 'provider_key', table: providerKey, column: providerKey.masterKeyId },
-    { what: 'conversation', table: conversation, column: conversation.masterKeyId },
-    { what: 'two_factor', table: twoFactor, column: twoFactor.masterKeyId },
-  ];
+  const sealed = sealedThings(db.tables);
 
-  async function countUpTo(table: SQLiteTable, column: SQLiteColumn, id: string): Promise<number> {
+  /** An index with the key's id in front counts each. */
+  async function countUpTo({ table, only }: SealedThing, id: string): Promise<number> {
     const some = db.orm
       .select({ one: sql`1`.as('one') })
       .from(table)
-      .where(eq(column, id))
+      .where(and(eq(table.masterKeyId, id), only))
       .limit(mostCounted)
       .as('some');
     const [row] = await db.orm.select({ n: sql<number>`count(*)` }).from(some);
@@ -74,7 +70,7 @@ export function createHealth({ db, clock, version, dataDir, mail, pricesUrl, boo
     const keys: MasterKeyHealth[] = [];
     for (const state of await vault.masterKeyStates()) {
       const rows = [];
-      for (const { what, table, column } of sealed) rows.push({ what, rows: await countUpTo(table, column, state.id) });
+      for (const thing of sealed) rows.push({ what: thing.name, rows: await countUpTo(thing, state.id) });
       keys.push({ ...state, rows });
     }
     return { state: worst(keys.map(stateOfKey)), keys };

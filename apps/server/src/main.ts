@@ -1,4 +1,6 @@
 /** The process: which command is asked for, and what the shell hears of it. */
+import './no-inspector.ts';
+
 const [major] = process.versions.node.split('.').map(Number);
 if ((major ?? 0) < 24) {
   process.stderr.write(

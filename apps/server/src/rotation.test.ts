@@ -49,6 +49,8 @@ function rotationOf(db: TestDb, { stage, vault }: { stage: Stage; vault: Stage['
   return createRotation({
     ...{ db, keyring: both, countSeal, log: silent, pageRows: 3 },
     audit: stage.audit.entry,
+    lastStart: async () => (await stage.audit.list({ action: 'master_key.rotation_started', limit: 1 }))[0],
+    namesOf: async () => new Map([['root', 'Root']]),
     livingBoots: async () => [],
     ...more,
   });
@@ -94,6 +96,7 @@ test('everything is sealed anew, caches hear of it, the former key is let go wit
     done: 0,
     removable: [],
     formerKeys: [{ masterKeyId: one.sealingKeyId, rows: 13 }],
+    lastStart: null,
   });
   const told: number[] = [];
   const view = await rotation.run('root', ({ done }) => told.push(done));
@@ -119,9 +122,10 @@ test('everything is sealed anew, caches hear of it, the former key is let go wit
   expect(await failure(stage.anotherVault(one).openCanaries())).toMatchObject({ code: 'invalid_config' });
   // A second time there is nothing to do, and nothing is said.
   await rotation.run('root');
-  expect((await stage.audit.list({ subject: 'platform', limit: 9 })).filter(({ action }) => action === 'master_key.rotated')).toHaveLength(
-    1,
-  );
+  expect((await stage.audit.list({ subject: 'platform', limit: 9 })).map(({ action }) => action)).toEqual([
+    'master_key.rotated',
+    'master_key.rotation_started',
+  ]);
 });
 
 test('what is replaced, removed or judged while it is being sealed anew stays as it was made', async () => {
@@ -183,13 +187,13 @@ test('ended anywhere, every row opens, and any number of processes bring it to i
     },
   );
   await expect(first.run('root')).rejects.toThrow('power');
-  expect(await first.state()).toMatchObject({ done: 4, total: 13, isRunning: false });
+  expect(await first.state()).toMatchObject({ done: 4, total: 13, isRunning: false, lastStart: { by: 'Root', at: expect.any(String) } });
   for (const { apiKey, row } of keys) {
     const [now] = await vault.sealedOf(row.owner);
     expect(now && vault.use(now, (secret) => secret.expose())).toBe(apiKey);
   }
   const views = await Promise.all([1, 2, 3].map((pageRows) => rotationOf(db, { stage, vault }, { pageRows }).run('cli')));
-  for (const view of views) expect(view).toMatchObject({ done: 13, total: 13, unreadableRows: 0 });
+  for (const view of views) expect(view).toMatchObject({ done: 13, total: 13, unreadableRows: 0, lastStart: { by: 'cli' } });
   expect(new Set(await keysIn(db))).toEqual(new Set([two.sealingKeyId]));
   const told = (await stage.audit.list({ subject: 'platform', limit: 9 })).filter(({ action }) => action === 'master_key.rotated');
   expect(told).toHaveLength(1);

@@ -7,7 +7,7 @@ import { AppError, type RotationView, toAppError } from '@synthstack/core';
 import { bumpGeneration, type Db, must, type Statement, statement } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { and, asc, count, eq, gt, min, sql } from 'drizzle-orm';
-import type { AuditEntry } from './audit.ts';
+import type { AuditEntry, AuditRow } from './audit.ts';
 import type { Fields } from './ports/log.ts';
 import { type SealedThing, sealedThings } from './sealed.ts';
 
@@ -15,6 +15,9 @@ export interface RotationParts {
   db: Db;
   keyring: Keyring;
   audit(entry: AuditEntry): Statement;
+  /** The last row of the audit log that tells of a beginning. */
+  lastStart(): Promise<Pick<AuditRow, 'actor' | 'at' | 'detail'> | undefined>;
+  namesOf(userIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
   countSeal(seals: number): Promise<Statement[]>;
   /** The servers that use this database now. */
   livingBoots(): Promise<readonly { host: string; pid: number; sealsWith: string }[]>;
@@ -22,6 +25,9 @@ export interface RotationParts {
   /** Rows that are sealed anew in one commit. */
   pageRows?: number;
 }
+
+/** What the rows say, without who began it. */
+type Stand = Omit<RotationView, 'lastStart'>;
 
 /** Rows by the master key that they are sealed with. */
 type Counts = Map<SealedThing, Map<string, number>>;
@@ -32,11 +38,12 @@ const defaultPageRows = 50;
 /** A row that is sealed with a former key while we are at work belongs to a process that was just stopping. */
 const mostPasses = 10;
 
-export function createRotation({ db, keyring, audit, countSeal, livingBoots, log, pageRows = defaultPageRows }: RotationParts) {
+export function createRotation(parts: RotationParts) {
+  const { db, keyring, audit, lastStart, namesOf, countSeal, livingBoots, log, pageRows = defaultPageRows } = parts;
   const { masterKey } = db.tables;
   const { sealingKeyId } = keyring;
   const things = sealedThings(db.tables);
-  let running: Promise<RotationView> | null = null;
+  let running: Promise<Stand> | null = null;
   /** While it runs: where it is. */
   let counts: Counts = new Map();
   let unreadableRows = 0;
@@ -95,7 +102,7 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
     byKey.set(sealingKeyId, (byKey.get(sealingKeyId) ?? 0) + rows);
   }
 
-  function view(of: Counts): RotationView {
+  function view(of: Counts): Stand {
     const tables = [...of].map(([{ name }, byKey]) => {
       return { table: name, total: sum(byKey.values()), done: byKey.get(sealingKeyId) ?? 0 };
     });
@@ -203,9 +210,25 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
     }
   }
 
-  async function rotate(actor: string, told: (view: RotationView) => void): Promise<RotationView> {
+  /** For those who find it interrupted: who began it, and when. */
+  async function tellStart(actor: string): Promise<void> {
+    const rows = sum(view(counts).formerKeys.map((key) => (key.isHere ? key.rows : 0)));
+    if (rows === 0) return;
+    const detail = { to: sealingKeyId, rows: `${rows}` };
+    await undisturbed(() => db.commit([audit({ actor, subject: 'platform', action: 'master_key.rotation_started', detail })]));
+  }
+
+  async function begun(): Promise<RotationView['lastStart']> {
+    const start = await lastStart();
+    if (start?.detail.to !== sealingKeyId) return null;
+    const by = start.actor === 'cli' ? 'cli' : ((await namesOf([start.actor])).get(start.actor) ?? null);
+    return { at: start.at.toISOString(), by };
+  }
+
+  async function rotate(actor: string, told: (view: Stand) => void): Promise<Stand> {
     await refuseOthers();
     counts = await countAll();
+    await tellStart(actor);
     told(view(counts));
     for (let left = mostPasses; !isStopped && left > 0; left -= 1) {
       const pages = await pass(() => told(view(counts)));
@@ -227,13 +250,13 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
      * @param told   hears where it is, after each page
      * @throws AppError `conflict`: another server still seals with a former key; `storage_unavailable`: what is done is done, the rest is as it was
      */
-    async run(actor: string, told: (view: RotationView) => void = () => undefined): Promise<RotationView> {
+    async run(actor: string, told: (view: Stand) => void = () => undefined): Promise<RotationView> {
       error = null;
       running ??= rotate(actor, told).finally(() => {
         running = null;
       });
       const last = await running;
-      return { ...last, isRunning: false };
+      return { ...last, isRunning: false, lastStart: await begun() };
     },
 
     /** Begins one in the background. @throws AppError `conflict`, as `run` */
@@ -253,7 +276,10 @@ export function createRotation({ db, keyring, audit, countSeal, livingBoots, log
     },
 
     /** Where it stands. */
-    state: async (): Promise<RotationView> => view(running && counts.size > 0 ? counts : await countAll()),
+    async state(): Promise<RotationView> {
+      const of = running && counts.size > 0 ? counts : await countAll();
+      return { ...view(of), lastStart: await begun() };
+    },
 
     /** Ends a run after the page that is under way. */
     async stop(): Promise<void> {

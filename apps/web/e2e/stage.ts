@@ -34,8 +34,8 @@ export interface Stage extends AsyncDisposable {
   /** Everything that the server wrote to its console. */
   console(): string;
   office: Office;
-  /** Kills the server, and starts another on the same data and address. `whileDown` is done in between. */
-  restart(whileDown?: () => Promise<void>): Promise<void>;
+  /** Kills the server, and starts another on the same data and address. `whileDown` is done in between. `changes`: of its environment, from now on. */
+  restart(whileDown?: () => Promise<void>, changes?: Record<string, string>): Promise<void>;
   /** A browser of its own, as far as cookies and storage go, with its first page. */
   visitor(options?: BrowserContextOptions): Promise<Visitor>;
   /** The same, signed in as a new user. */
@@ -108,10 +108,11 @@ export async function openStage(env: Record<string, string> = {}, line?: Line): 
     folder,
     console: () => written,
     office,
-    async restart(whileDown) {
+    async restart(whileDown, changes) {
       server.kill('SIGKILL');
       await exited;
       await whileDown?.();
+      Object.assign(environment, changes);
       server = serve();
       exited = once(server, 'exit');
       await until(() =>

@@ -246,6 +246,7 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
   expect(checks.map(({ id, state }) => `${id} ${state}`)).toEqual([
     'configuration ok',
     'env-file ok',
+    'secret-files ok',
     'data-files ok',
     expect.stringMatching(/^disk (ok|warning)$/),
     'backup warning',
@@ -254,6 +255,7 @@ test('doctor finds what is wrong, says what to do, and makes nothing', async () 
     'reach-anthropic ok',
     'clock ok',
     'mail warning',
+    'version ok',
     'database ok',
     'master-key ok',
     'audit-chain ok',

@@ -9,6 +9,7 @@ import type { MailFailure } from '../ports/mail.ts';
 import { allProviders, providerOf } from '../providers/catalog.ts';
 import { createSender } from '../providers/send.ts';
 import type { Command } from './cli.ts';
+import { sentenceOf } from './version.ts';
 import { withModules } from './with-modules.ts';
 
 interface Check {
@@ -41,6 +42,7 @@ async function examine(): Promise<Check[]> {
   const checks: Check[] = [
     { id: 'configuration', state: 'ok', detail: 'All settings are understood.' },
     secretsFile(),
+    ownFiles(config),
     dataFiles(config),
     disk(config),
     backups(config),
@@ -142,6 +144,15 @@ function secretsFile(): Check {
     : { id: 'env-file', state: 'ok', detail: 'Only you can read .env.' };
 }
 
+/** What `..._FILE` and TLS_KEY_FILE name. A group may read them: that is how systems hand secrets to a service. */
+function ownFiles({ secretFiles }: Config): Check {
+  const id = 'secret-files';
+  if (secretFiles.length === 0) return { id, state: 'ok', detail: 'No secret stands in a file of its own.' };
+  const open = secretFiles.filter((file) => existsSync(file) && (statSync(file).mode & 0o007) !== 0);
+  if (open.length === 0) return { id, state: 'ok', detail: 'Not everybody can read the files of secrets.' };
+  return { id, state: 'warning', detail: `Everybody on this machine can read ${open.join(', ')}. Run: chmod o= ${open.join(' ')}` };
+}
+
 /** Whoever can read the database can count and name people; whoever can write it can do worse. */
 function dataFiles({ databaseUrl }: Config): Check {
   const id = 'data-files';
@@ -210,12 +221,33 @@ function masterKeyCheck({ total, done, formerKeys, removable }: RotationView): C
   return { id, state: 'ok', detail: `ENCRYPTION_KEY opens the stored data, all ${total} sealed rows.${also}` };
 }
 
+const soundness = (damage: string | null): Check =>
+  damage === null
+    ? { id: 'database', state: 'ok', detail: 'The database is sound.' }
+    : { id: 'database', state: 'failed', detail: `The database is damaged (${damage}). Restore a backup.` };
+
+/** Looking must not bring it up to date either, and what else is in it only the program of its own version knows. @returns null: it is of this one */
+async function otherVersion({ databaseUrl }: Config): Promise<Check[] | null> {
+  const { openDb } = await import('@synthstack/core/db');
+  const db = await openDb({ url: databaseUrl, migrate: false });
+  try {
+    const { state, sentence } = sentenceOf(await db.schemaState());
+    if (sentence === undefined) return null;
+    const version: Check = { id: 'version', state: state === 'newer' ? 'failed' : 'warning', detail: sentence };
+    return [version, soundness(await db.integrity())];
+  } finally {
+    await db.close();
+  }
+}
+
 async function database(config: Config): Promise<Check[]> {
   // Looking must not make one.
   if (!databaseExists(config.databaseUrl)) {
     return [platformModels(config), { id: 'database', state: 'warning', detail: 'There is no database yet; the first start makes it.' }];
   }
   try {
+    const ahead = await otherVersion(config);
+    if (ahead) return [platformModels(config), ...ahead];
     return await withModules(async ({ db, audit, vault, prices, rotation }) => {
       await prices.fresh();
       const damage = await db.integrity();
@@ -223,9 +255,8 @@ async function database(config: Config): Promise<Check[]> {
       const platform = await vault.platformProviders();
       return [
         platformModels(config, prices.price),
-        damage === null
-          ? { id: 'database', state: 'ok', detail: 'The database is sound.' }
-          : { id: 'database', state: 'failed', detail: `The database is damaged (${damage}). Restore a backup.` },
+        { id: 'version', state: 'ok', detail: `Program and database are of the same version, ${config.version}.` },
+        soundness(damage),
         masterKeyCheck(await rotation.state()),
         brokenAt === null
           ? { id: 'audit-chain', state: 'ok', detail: `${rows} entries, each in its place.` }

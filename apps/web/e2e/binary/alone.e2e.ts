@@ -128,3 +128,17 @@ test('another addon in the place of its own is not loaded', async () => {
   expect((await start(['migrate'], home.path, env).end()).code).toBe(0);
   expect(readFileSync(join(native, file)).equals(before)).toBe(true);
 });
+
+test('the signal at which Node opens its inspector opens nothing, and it goes on', async () => {
+  using home = folder(true);
+  const port = await freePort();
+  const server = start(['serve'], home.path, { ...secrets(), PORT: String(port) });
+  await until(() => isReady(`http://localhost:${port}`));
+  server.child.kill('SIGUSR1');
+  expect(await isReady(`http://localhost:${port}`)).toBe(true);
+  server.child.kill('SIGTERM');
+  const { code, err } = await server.end();
+  expect(code).toBe(0);
+  expect(err).toContain('Stopped.');
+  expect(err).not.toMatch(/inspector|debugger/i);
+});

@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { auditActions } from '../../../server/src/audit.ts';
 import { providers } from '../../../server/src/providers/catalog.ts';
 import { findings, verdict } from '../../../server/src/providers/verdict.ts';
 import { sentences } from './de/server.ts';
-import { fromServer, loadTexts, setLanguage } from './i18n.ts';
+import { fromServer, loadTexts, setLanguage, type TextKey, t } from './i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
 beforeAll(async () => {
@@ -124,6 +125,24 @@ test.each([
   'The connection to OpenAI failed. Please try again in a moment.',
 ])('what a chat may show of other parts of the server is there in German: %s', (sentence) => {
   expect(fromServer(sentence)).not.toBe(sentence);
+});
+
+test.each(['en', 'de'] as const)('every action of the audit log has its words on the page: %s', async (language) => {
+  await setLanguage(language);
+  const wordless = auditActions.filter((action) => {
+    const key = `people.audit.actions.${action.replace('.', '_')}` as TextKey;
+    return t(key) === key;
+  });
+  await setLanguage('de');
+  expect(auditActions.length).toBeGreaterThan(30);
+  expect(wordless).toEqual([]);
+});
+
+/** Of the rotation: put together from several parts as well. */
+test('why the master key cannot be changed now is there in German', () => {
+  const sentence =
+    'Another server still seals with a former master key (process 4711 on there). Restart it with the new ENCRYPTION_KEY, and the former one in ENCRYPTION_KEY_PREVIOUS, then try again.';
+  expect(fromServer(sentence)).toMatch(/^Ein anderer Server .*4711 on there/);
 });
 
 test('every verdict on a key is there in German, with the name and the address in it', () => {

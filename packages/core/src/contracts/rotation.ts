@@ -21,5 +21,12 @@ export const RotationView = z.object({
   removable: z.array(MasterKeyId).describe('Nothing is sealed with them any more: take them out of ENCRYPTION_KEY_PREVIOUS.'),
   unreadableRows: z.int().describe('Rows that the last run in this process could not open with the key that they name, and left alone.'),
   error: z.string().nullable().describe('Why the last run in this process ended early.'),
+  lastStart: z
+    .object({
+      at: z.iso.datetime(),
+      by: z.string().nullable().describe('Name of an administrator; `cli`: the command; null: an account that is gone.'),
+    })
+    .nullable()
+    .describe('The last run that had something to seal with ENCRYPTION_KEY; null: there was none yet.'),
 });
 export type RotationView = z.infer<typeof RotationView>;

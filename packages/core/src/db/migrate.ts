@@ -8,6 +8,8 @@ import { batchOf } from './sums.ts';
 export interface MigrateOptions {
   /** Is waited for where a database that has been used is about to change. */
   before?: (() => Promise<void>) | undefined;
+  /** Hears of the beginning and of each migration, where there are any. @param done  of `total` */
+  told?: ((done: number, total: number) => void) | undefined;
   /** Only tests: as an older release had them. */
   steps?: typeof migrations;
 }
@@ -38,7 +40,7 @@ async function appliedTo(engine: Engine): Promise<Set<string>> {
 }
 
 /** @throws AppError `storage_unavailable`: a migration failed, or the database is newer than this program; whatever `before` throws */
-export async function migrate(engine: Engine, { before, steps = migrations }: MigrateOptions = {}): Promise<void> {
+export async function migrate(engine: Engine, { before, told, steps = migrations }: MigrateOptions = {}): Promise<void> {
   await run(engine, [statement(`create table if not exists migration (name text primary key, applied_at text not null)`)]);
   const applied = new Set((await engine.read('select name from migration', [])).map(([name]) => String(name)));
   const known = new Set(migrations.map((migration) => migration.name));
@@ -49,15 +51,17 @@ export async function migrate(engine: Engine, { before, steps = migrations }: Mi
       `This database was written by a newer version (migration ${unknown}). Start that version, or restore an older backup.`,
     );
   }
-  if (applied.size > 0 && steps.some(({ name }) => !applied.has(name))) await before?.();
-  for (const migration of steps) {
-    if (applied.has(migration.name)) continue;
+  const pending = steps.filter(({ name }) => !applied.has(name));
+  if (applied.size > 0 && pending.length > 0) await before?.();
+  for (const [done, migration] of pending.entries()) {
+    told?.(done, pending.length);
     // Another process may be at the same work: the name's primary key lets one of us through, and the other finds it done.
     const record = `insert into migration (name, applied_at) values ('${migration.name}', '${new Date().toISOString()}')`;
     const outcome = await run(engine, [...lock(engine), statement(record), ...migration[engine.dialect].map(statement)]);
     if (outcome === 'conflict' && !(await has(engine, migration.name))) {
       throw new AppError('storage_unavailable', `The migration ${migration.name} could not be applied.`);
     }
+    told?.(done + 1, pending.length);
   }
 }
 

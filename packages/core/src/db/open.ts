@@ -72,13 +72,15 @@ export interface DbOptions {
   migrate?: boolean;
   /** Is waited for where a database that has been used is about to get another schema. What it throws stops that. */
   beforeMigrating?: () => Promise<void>;
+  /** Hears how many of the migrations that are to do are done. */
+  migrating?: (done: number, total: number) => void;
 }
 
 /** @throws AppError `storage_unavailable`: the file or server cannot be opened; `invalid_config`: no such kind of URL */
 export async function openDb(options: DbOptions): Promise<Db> {
   const engine = await openEngine(options);
   try {
-    if (options.migrate !== false) await migrate(engine, { before: options.beforeMigrating });
+    if (options.migrate !== false) await migrate(engine, { before: options.beforeMigrating, told: options.migrating });
   } catch (error) {
     await engine.close();
     // PostgreSQL is only reached with the first statement.

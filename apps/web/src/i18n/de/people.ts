@@ -232,6 +232,11 @@ const messages: typeof english = {
       key_tested: 'API-Schlüssel getestet',
       key_switched: 'API-Schlüssel umgeschaltet',
       key_removed: 'API-Schlüssel entfernt',
+      key_restored: 'Ersetzten API-Schlüssel zurückgeholt',
+      key_forgotten: 'Ersetzten API-Schlüssel gelöscht',
+      key_expired: 'Letzter Tag des API-Schlüssels vorbei',
+      budget_changed: 'Budget geändert',
+      fallback_cap_changed: 'Grenze für Ausweichanfragen geändert',
       token_created: 'Zugriffstoken erstellt',
       token_revoked: 'Zugriffstoken widerrufen',
       account_created: 'Konto angelegt',
@@ -239,6 +244,7 @@ const messages: typeof english = {
       account_disabled: 'Konto gesperrt',
       account_enabled: 'Konto freigegeben',
       account_removed: 'Konto entfernt',
+      account_exported: 'Daten exportiert',
       account_role_changed: 'Verwaltung geändert',
       account_signed_out: 'Überall abgemeldet',
       account_password_changed: 'Passwort geändert',
@@ -254,6 +260,7 @@ const messages: typeof english = {
       passkey_removed: 'Passkey entfernt',
       plan_changed: 'Tarif geändert',
       setting_changed: 'Einstellung geändert',
+      master_key_rotation_started: 'Wechsel des Hauptschlüssels begonnen',
       master_key_rotated: 'Hauptschlüssel gewechselt',
       agent_added: 'Agent hinzugefügt',
       agent_changed: 'Agent geändert',
@@ -283,8 +290,15 @@ const messages: typeof english = {
     masterKeys: 'Hauptschlüssel',
     keyStates: { current: 'Aktuell', previous: 'Früherer', missing: 'Nicht hier', broken: 'Öffnet seine Probe nicht', unused: 'Unbenutzt' },
     sealed: 'Damit versiegelt',
+    nothing: 'nichts',
     seals: 'Versiegelungen',
-    tables: { provider_key: 'API-Schlüssel', conversation: 'Gespräche', two_factor: 'zweite Faktoren' },
+    tables: {
+      provider_key: 'API-Schlüssel',
+      retired_key: 'ersetzte API-Schlüssel',
+      conversation: 'Gespräche',
+      two_factor: 'zweite Faktoren',
+      mail_outbox: 'Links in E-Mails',
+    },
     keysMeans: {
       ok: 'Der aktuelle Schlüssel öffnet alles.',
       warning: 'Ein früherer Schlüssel öffnet noch etwas: Behalte ihn, bis alles unter dem aktuellen liegt.',
@@ -338,6 +352,54 @@ const messages: typeof english = {
     no: 'nein',
     reach: { provider_unreachable: 'war nicht erreichbar', provider_timeout: 'brauchte zu lange' },
   },
+  rotation: {
+    title: 'Wechsel des Hauptschlüssels',
+    loading: 'Zählt, was versiegelt ist…',
+    phases: {
+      idle: 'Nichts zu tun',
+      ready: 'Bereit',
+      running: 'Läuft',
+      elsewhere: 'Läuft',
+      interrupted: 'Unterbrochen',
+      stuck: 'Etwas lässt sich nicht öffnen',
+      done: 'Fertig',
+    },
+    says: {
+      idle: 'Um ihn zu wechseln, setze einen neuen Schlüssel in ENCRYPTION_KEY und den jetzigen in ENCRYPTION_KEY_PREVIOUS, starte jeden Server dieser Datenbank neu und drücke den Knopf, der dann hier steht.',
+      running: 'Alles wird neu versiegelt, während der Server weiterarbeitet. Du kannst diese Seite verlassen.',
+      elsewhere: 'Ein anderer Prozess, etwa der Befehl keys rotate, versiegelt gerade alles neu.',
+      interrupted:
+        'Er ist nicht zu Ende gekommen. Nichts ist verloren: Was getan ist, ist getan, und der Rest öffnet sich mit dem früheren Schlüssel. Mach weiter, wo er stehen blieb.',
+    },
+    ready:
+      '{n} Zeile ist mit dem früheren Schlüssel {former} versiegelt. Versiegle sie neu, dann wird er nicht mehr gebraucht. | {n} Zeilen sind mit dem früheren Schlüssel {former} versiegelt. Versiegle sie neu, dann wird er nicht mehr gebraucht.',
+    stuck:
+      '{n} Zeile lässt sich mit dem Schlüssel, den sie nennt, nicht öffnen und blieb, wie sie ist: Sie wurde in der Datenbank an diesem Programm vorbei geändert. Hole sie aus einer Sicherung zurück, oder lass den Schlüssel neu eingeben; dann versuche es wieder. | {n} Zeilen lassen sich mit dem Schlüssel, den sie nennen, nicht öffnen und blieben, wie sie sind: Sie wurden in der Datenbank an diesem Programm vorbei geändert. Hole sie aus einer Sicherung zurück, oder lass die Schlüssel neu eingeben; dann versuche es wieder.',
+    missing:
+      '{n} Zeile ist mit {former} versiegelt, und dieser Schlüssel steht nicht in ENCRYPTION_KEY_PREVIOUS. Trage ihn ein und starte neu. Ist er verloren, muss der API-Schlüssel neu eingegeben werden. | {n} Zeilen sind mit {former} versiegelt, und dieser Schlüssel steht nicht in ENCRYPTION_KEY_PREVIOUS. Trage ihn ein und starte neu. Ist er verloren, müssen die API-Schlüssel neu eingegeben werden.',
+    done: 'Mit {former} ist nichts mehr versiegelt: Nimm ihn aus ENCRYPTION_KEY_PREVIOUS, und starte neu, wann es dir passt. | Mit {former} ist nichts mehr versiegelt: Nimm sie aus ENCRYPTION_KEY_PREVIOUS, und starte neu, wann es dir passt.',
+    keep: 'Bewahre den früheren Schlüssel abseits des Servers auf, solange du Sicherungen von davor behältst.',
+    failed: 'Der letzte Lauf endete zu früh: {why}',
+    progress: '{done} von {total} Zeilen unter dem aktuellen Schlüssel',
+    percent: '{n} %',
+    of: '{done} von {total}',
+    startedBy: 'Zuletzt begonnen von {who}, {when}',
+    cli: 'der Kommandozeile',
+    somebody: 'einem entfernten Konto',
+    start: 'Alles neu versiegeln',
+    resume: 'Weitermachen',
+    again: 'Noch einmal versuchen',
+    dialog: {
+      title: 'Alles neu versiegeln?',
+      what: '{n} Zeile, die mit {former} versiegelt ist, wird mit dem aktuellen Schlüssel {current} versiegelt. | {n} Zeilen, die mit {former} versiegelt sind, werden mit dem aktuellen Schlüssel {current} versiegelt.',
+      means: [
+        'Der Server arbeitet weiter, und keine Anfrage scheitert oder wartet.',
+        'Was immer dazwischenkommt: Jede Zeile öffnet sich mit einem der beiden Schlüssel, und es geht weiter, wo es stehen blieb.',
+        'Sicherungen von davor öffnen sich nur mit dem früheren Schlüssel.',
+      ],
+      submit: 'Neu versiegeln',
+    },
+  },
   announcements: {
     title: 'Ankündigungen',
     lead: 'Stehen oben auf jeder Seite für alle, die angemeldet sind, bis sie sie schließen.',
@@ -380,6 +442,8 @@ const messages: typeof english = {
 
 /** What the server says on these pages alone. */
 const sentences: Readonly<Record<string, string>> = {
+  'Another server still seals with a former master key (process {processes}). Restart it with the new ENCRYPTION_KEY, and the former one in ENCRYPTION_KEY_PREVIOUS, then try again.':
+    'Ein anderer Server versiegelt noch mit einem früheren Hauptschlüssel (Prozess {processes}). Starte ihn mit dem neuen ENCRYPTION_KEY und dem früheren in ENCRYPTION_KEY_PREVIOUS neu, und versuche es dann noch einmal.',
   'You cannot disable your own account. Another administrator can.':
     'Dein eigenes Konto kannst du nicht sperren. Jemand anderes aus der Verwaltung kann es.',
   'You cannot withdraw your own administration. Another administrator can.':
