@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { cpuMs } from '../test/cpu.ts';
 import { createHandover } from './agents-handover.ts';
 
 function read(text: string, size: number) {
@@ -43,8 +44,8 @@ test('text is shown as it comes: only what may become the line waits', () => {
 test('a megabyte of white space or of brackets costs no more than it is long', () => {
   for (const piece of ['    ', '<<<<', '<han', '\n\n\n\n']) {
     const handover = createHandover();
-    const startedAt = performance.now();
+    const before = cpuMs();
     for (let i = 0; i < 250_000; i += 1) handover.push(piece);
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    expect(cpuMs() - before).toBeLessThan(5_000);
   }
 });

@@ -90,11 +90,10 @@ test.each(providerIds)('a stop aborts %s at once, keeps what was said, and count
   const { answerId, conversationId } = await ask(app, ada, { content: 'Tell me a story.', provider: id });
   const told = listen(app, ada, answerId);
   const first = await until(told, anyDelta);
-  const startedAt = performance.now();
   await stopped(app, ada, answerId);
   await stopped(app, ada, answerId);
+  // The provider never ends by itself, and time stands still, so that no limit on a wait can have done it.
   expect(await app.provider.requests.at(-1)?.settled).toBe('aborted');
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
   const all = [...first, ...(await rest(told))].map(({ event }) => event);
   expect(all.at(-1)).toEqual({ type: 'done', stopped: true, cut: false });
   const answer = summed(all);

@@ -1,5 +1,6 @@
 import type { AnswerEvent } from '@synthstack/core';
 import { expect, test } from 'vitest';
+import { cpuMs } from '../test/cpu.ts';
 import { createTranscript, type Numbered } from './agents-transcript.ts';
 
 const start = { type: 'handover', agent: 'stands_for_a_start' } satisfies AnswerEvent;
@@ -51,11 +52,11 @@ test('a long answer is told piece by piece without being put together anew each 
   const transcript = createTranscript();
   transcript.begin(start);
   const told = transcript.follow(1, ever());
-  const startedAt = performance.now();
+  const before = cpuMs();
   for (let i = 0; i < 100_000; i += 1) {
     transcript.say('abcd');
     await told.next();
   }
   expect(transcript.length).toBe(400_000);
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
+  expect(cpuMs() - before).toBeLessThan(5_000);
 });
