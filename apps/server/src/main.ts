@@ -1,5 +1,6 @@
 /** The process: which command is asked for, and what the shell hears of it. */
 import './no-inspector.ts';
+import { registerHooks } from 'node:module';
 
 const [major] = process.versions.node.split('.').map(Number);
 if ((major ?? 0) < 24) {
@@ -8,6 +9,14 @@ if ((major ?? 0) < 24) {
   );
   process.exit(1);
 }
+
+// Half of a start from the sources: Node parses the 170 kB of drizzle-orm's package.json anew for each of its 600 relative imports.
+registerHooks({
+  resolve: (specifier, context, next) =>
+    /^\.\.?\/.*\.js$/.test(specifier) && context.parentURL?.includes('/node_modules/drizzle-orm/')
+      ? { url: new URL(specifier, context.parentURL).href, format: 'module', shortCircuit: true }
+      : next(specifier, context),
+});
 
 const { runCommand } = await import('./cli/cli.ts');
 process.exitCode = await runCommand(process.argv.slice(2));

@@ -1,4 +1,4 @@
-/** Every other page as people see it: phone and desktop, light and dark, with axe and a picture of each in .screenshots. */
+/** Every other page as people see it: phone and desktop, light and dark, with axe. */
 import { expect, test } from 'vitest';
 import { expectNoJumps, sizes, violations } from './look.ts';
 import { playScenes } from './scenes.ts';
