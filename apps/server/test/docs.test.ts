@@ -23,7 +23,7 @@ test('what is made of the program is as the program is; `npx --yes pnpm@12.21.0 
 
 /** Those that are not the server's own: of clients, of tests, of systemd, of shells. */
 const foreignNames =
-  /^(BYOK_(TOKEN|JWT|URL)|NAME_FILE|(KEY|FORMER|TOKEN|NOTICE)_ID|OPENAI_(API_KEY|ORG_ID)|ANTHROPIC_(API_KEY|AUTH_TOKEN)|CHROMIUM_PATH|TEST_DATABASE|NODE_(ENV|OPTIONS|COMPILE_CACHE)|XDG_\w+|(LITESTREAM|GF|AWS|OTEL_RESOURCE)_\w+)$/;
+  /^(BYOK_(TOKEN|JWT|URL|PICTURES)|NAME_FILE|(KEY|FORMER|TOKEN|NOTICE)_ID|OPENAI_(API_KEY|ORG_ID)|ANTHROPIC_(API_KEY|AUTH_TOKEN)|CHROMIUM_PATH|TEST_DATABASE|NODE_(ENV|OPTIONS|COMPILE_CACHE)|XDG_\w+|(LITESTREAM|GF|AWS|OTEL_RESOURCE)_\w+)$/;
 
 function unknownNames(text: string): string[] {
   const known = new Set([...environmentNames, ...environmentNames.map((name) => `${name}_FILE`)]);
