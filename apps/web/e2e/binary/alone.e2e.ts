@@ -92,6 +92,17 @@ test('it serves in an empty folder, with no more than the secrets and a port, an
   expect(readdirSync(join(home.path, 'data')).sort()).toEqual(['.native', 'byok.db']);
 });
 
+test.runIf(process.platform === 'linux')('with nobody asking it soon holds no more than 120 MB', async () => {
+  using home = folder(true);
+  const port = await freePort();
+  const server = start(['serve'], home.path, { ...secrets(), PORT: String(port) });
+  await until(() => isReady(`http://localhost:${port}`));
+  const rss = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${server.child.pid}/status`, 'utf8'))?.[1]) * 1_024;
+  await until(() => rss() < 120 * 1_048_576);
+  server.child.kill('SIGTERM');
+  expect((await server.end()).code).toBe(0);
+});
+
 test('it writes nowhere but in DATA_DIR, and its commands work on the same data', async () => {
   using closed = folder(false);
   using open = folder(true);
