@@ -7,6 +7,7 @@ import { AppError } from '@synthstack/core';
 import type { App, Ports } from '../app.ts';
 import { type Config, readEnvironment } from '../config.ts';
 import type { Command } from './cli.ts';
+import { collectOnce } from './collect.ts';
 
 const drainMs = 60_000;
 const sweepMs = 50;
@@ -34,6 +35,7 @@ export const serve: Command = {
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
     say(`SynthStack BYOK ${config.version} is at ${config.publicUrl}`);
+    collectOnce(() => running.underWay() > 0);
     const link = await running.app.accounts.setUpLink();
     if (link) say(`There is no administrator yet. Make the first one at (works once):\n\n  ${link}\n`);
     return undefined;

@@ -92,6 +92,18 @@ test('it serves in an empty folder, with no more than the secrets and a port, an
   expect(readdirSync(join(home.path, 'data')).sort()).toEqual(['.native', 'byok.db']);
 });
 
+/** Of the program's own file, systems count 65 to 95 MB beside it, by how they hold the file (docs/performance.md, "Binary"). */
+test.runIf(process.platform === 'linux')('with nobody asking, it soon holds no more than 60 MB of its own', async () => {
+  using home = folder(true);
+  const port = await freePort();
+  const server = start(['serve'], home.path, { ...secrets(), PORT: String(port) });
+  await until(() => isReady(`http://localhost:${port}`));
+  const ownBytes = () => Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${server.child.pid}/status`, 'utf8'))?.[1]) * 1_024;
+  await until(() => ownBytes() < 60 * 1_048_576);
+  server.child.kill('SIGTERM');
+  expect((await server.end()).code).toBe(0);
+});
+
 test('it writes nowhere but in DATA_DIR, and its commands work on the same data', async () => {
   using closed = folder(false);
   using open = folder(true);

@@ -5,6 +5,8 @@ import type { Engine } from './engine.ts';
 import { migrations } from './migrations/index.ts';
 import { batchOf } from './sums.ts';
 
+type Migration = (typeof migrations)[number];
+
 export interface MigrateOptions {
   /** Is waited for where a database that has been used is about to change. */
   before?: (() => Promise<void>) | undefined;
@@ -53,15 +55,27 @@ export async function migrate(engine: Engine, { before, told, steps = migrations
   }
   const pending = steps.filter(({ name }) => !applied.has(name));
   if (applied.size > 0 && pending.length > 0) await before?.();
-  for (const [done, migration] of pending.entries()) {
+  // Nothing is lost where a new database fails as a whole, and one commit is waited for instead of a dozen.
+  const parts = applied.size === 0 ? [pending] : pending.map((migration) => [migration]);
+  let done = 0;
+  for (const part of parts) {
     told?.(done, pending.length);
-    // Another process may be at the same work: the name's primary key lets one of us through, and the other finds it done.
-    const record = `insert into migration (name, applied_at) values ('${migration.name}', '${new Date().toISOString()}')`;
-    const outcome = await run(engine, [...lock(engine), statement(record), ...migration[engine.dialect].map(statement)]);
-    if (outcome === 'conflict' && !(await has(engine, migration.name))) {
-      throw new AppError('storage_unavailable', `The migration ${migration.name} could not be applied.`);
-    }
-    told?.(done + 1, pending.length);
+    const outcome = await run(engine, [...lock(engine), ...part.flatMap((migration) => statementsOf(migration, engine))]);
+    if (outcome === 'conflict') await requireApplied(engine, part);
+    done += part.length;
+    told?.(done, pending.length);
+  }
+}
+
+/** Another process may be at the same work: the name's primary key lets one of us through, and the other finds it done. */
+function statementsOf(migration: Migration, { dialect }: Engine): Statement[] {
+  const record = `insert into migration (name, applied_at) values ('${migration.name}', '${new Date().toISOString()}')`;
+  return [record, ...migration[dialect]].map(statement);
+}
+
+async function requireApplied(engine: Engine, part: readonly Migration[]): Promise<void> {
+  for (const { name } of part) {
+    if (!(await has(engine, name))) throw new AppError('storage_unavailable', `The migration ${name} could not be applied.`);
   }
 }
 
