@@ -36,6 +36,8 @@ export const sentences: Readonly<Record<string, string>> = {
   // The end of a key, and the key before it
   'Choose a day that is still to come.': 'Wähle einen Tag, der noch kommt.',
   'Choose a day in the next twenty years.': 'Wähle einen Tag in den nächsten zwanzig Jahren.',
+  'The date that you have set for the old key has passed. Nothing was changed; enter the key again to use it.':
+    'Der Tag, den du für den alten Schlüssel festgelegt hast, ist vorbei. Nichts wurde geändert; gib den Schlüssel neu ein, um ihn zu benutzen.',
   '{name} does not accept the old key any more. Nothing was changed.':
     '{name} akzeptiert den alten Schlüssel nicht mehr. Nichts wurde geändert.',
   'The account of the old key has no credit left at {name}. Nothing was changed.':
