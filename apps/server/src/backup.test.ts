@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm, watch } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AppError } from '@synthstack/core';
@@ -9,7 +9,7 @@ import { createKeyring, type Keyring } from '@synthstack/core/keyring';
 import { expect, test } from 'vitest';
 import { findPlanted } from '../test/planted.ts';
 import { failure, masterKeys, vaultStage } from '../test/vault.ts';
-import { type BackupParts, makeBackup, readBackup, restoreBackup, troubleOf } from './backup.ts';
+import { type BackupParts, backUpBeforeMigrating, makeBackup, readBackup, restoreBackup, troubleOf } from './backup.ts';
 import { startBoot } from './boot.ts';
 
 const one = createKeyring({ current: masterKeys.one });
@@ -199,6 +199,96 @@ test('a database that is there is never overwritten: without force it is refused
   writeFileSync(database, 'a letter');
   await restoreBackup({ ...parts(), nowMs: () => 0 }, file, { force: true });
   expect(readFileSync(`${database}.former-1970-01-01T00-00-00Z`, 'utf8')).toBe('a letter');
+});
+
+test('several restores at once, or one after the other in the same second, keep the database that was there before the first', async () => {
+  await using here = await place();
+  const { file, parts, folder } = here;
+  await makeBackup(parts(), file);
+  const later = await here.stage.stored('ada');
+  await here.close();
+  const restored = await Promise.allSettled([1, 2, 3].map(() => restoreBackup(parts(), file, { force: true })));
+  await restoreBackup(parts(), file, { force: true });
+  expect(restored.map(({ status }) => status)).toContain('fulfilled');
+  const found: string[] = [];
+  for (const name of filesIn(join(folder, 'data'))) {
+    const db = await openDb({ url: `file:${join(folder, 'data', name)}` });
+    const ids = (await db.orm.select().from(db.tables.providerKey)).map(({ id }) => id);
+    if (ids.includes(later.row.id)) found.push(name);
+    await db.close();
+  }
+  expect(found).not.toEqual([]);
+});
+
+test('at every moment of a restore a whole database is in its place', async () => {
+  await using here = await place();
+  const { file, parts, database } = here;
+  await makeBackup(parts(), file);
+  await here.close();
+  const before = statSync(database).ino;
+  // Names change one at a time, and the folder tells of each: none of them is the database's own without another taking its place.
+  const over = new AbortController();
+  const changed: string[] = [];
+  const watching = (async () => {
+    try {
+      for await (const { eventType, filename } of watch(join(database, '..'), { signal: over.signal }))
+        if (eventType === 'rename') changed.push(filename ?? '');
+    } catch {
+      return;
+    }
+  })();
+  const { former } = await restoreBackup(parts(), file, { force: true });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  over.abort();
+  await watching;
+  expect(former === null ? null : statSync(former).ino).toBe(before);
+  expect(changed.filter((name) => name === 'byok.db')).toHaveLength(1);
+});
+
+test('a backup never takes the place of the database that it is made of, or of its journal', async () => {
+  await using here = await place();
+  const { parts, database, folder } = here;
+  const before = statSync(database).ino;
+  symlinkSync(join(folder, 'data'), join(folder, 'also'));
+  for (const file of [database, `${database}-wal`, `${database}-shm`, join(folder, 'also/byok.db')]) {
+    const error = await failure(makeBackup(parts(), file, { force: true }));
+    expect(error, file).toMatchObject({ code: 'conflict', message: expect.stringContaining('the database itself') });
+  }
+  expect(statSync(database).ino).toBe(before);
+  expect((await here.stage.vault.sealedOf('ada')).length).toBe(1);
+});
+
+test('what killed processes have left half-made neither stands in the way nor stays', async () => {
+  await using here = await place();
+  const { file, parts, elsewhere, folder } = here;
+  mkdirSync(join(folder, 'kept'));
+  mkdirSync(join(folder, 'elsewhere'));
+  const now = parts().nowMs() / 1_000;
+  const left = (path: string, hours: number) => {
+    writeFileSync(path, 'half');
+    utimesSync(path, now, now - hours * 3_600);
+  };
+  // In a container every process has the same number.
+  left(`${file}.${process.pid}.partial`, 0);
+  left(`${elsewhere}.${process.pid}.restoring`, 0);
+  left(`${file}.0123456789ab.byok-partial`, 30);
+  left(`${file}.0123456789ab.byok-partial-journal`, 30);
+  left(`${join(folder, 'kept/byok-2026-11-20T00-00-00Z.backup')}.0123456789ab.byok-partial`, 30);
+  left(`${file}.ba9876543210.byok-partial`, 1);
+  left(`${elsewhere}.0123456789ab.byok-restoring`, 30);
+  left(join(folder, 'kept/letter.partial'), 30);
+  await makeBackup(parts(), file);
+  await restoreBackup(parts(one, elsewhere), file);
+  const own = `one.backup.${process.pid}.partial`;
+  expect(filesIn(join(folder, 'kept'))).toEqual(['letter.partial', 'one.backup', own, 'one.backup.ba9876543210.byok-partial'].sort());
+  expect(filesIn(join(folder, 'elsewhere'))).toEqual(['byok.db', `byok.db.${process.pid}.restoring`]);
+});
+
+test('several processes that begin to change the tables in the same second each have their backup', async () => {
+  await using here = await place();
+  const files = await Promise.all([1, 2, 3].map(() => backUpBeforeMigrating(here.parts())));
+  expect(new Set(files).size).toBe(3);
+  for (const file of files) expect(readBackup(file, here.parts()).rows.provider_key).toBe(3);
 });
 
 test('in what is restored no process lives, and no e-mail waits that may have been sent since', async () => {

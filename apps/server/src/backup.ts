@@ -3,13 +3,14 @@
  * it that only the master key can make, and a checksum (backup-file.ts). A backup is put in its place only after it was opened and found to
  * be whole and of this master key. What is sealed in the database is sealed in its backups.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, writeFileSync } from 'node:fs';
 import { link, open as openFile, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '@synthstack/core';
 import { claimDatabase, copyDatabase, knownMigrations, lookIntoDatabase, type Snapshot, settleDatabase } from '@synthstack/core/db';
 import type { Keyring } from '@synthstack/core/keyring';
 import { endOf, type Manifest, readEnd } from './backup-file.ts';
+import { forget, forgetAbandoned, halfMade, isDatabase, keepBeside, stampOf } from './backup-names.ts';
 
 export type { Manifest } from './backup-file.ts';
 
@@ -40,10 +41,12 @@ export interface BackupOptions {
 export async function makeBackup(parts: BackupParts, file: string, { force = false, told }: BackupOptions = {}): Promise<Manifest> {
   const { database, keyring, version, nowMs } = parts;
   if (!existsSync(database)) throw new AppError('not_found', `There is no database at ${database}.`);
+  if (isDatabase(file, database)) throw new AppError('conflict', `${file} is the database itself, or its journal. Choose another name.`);
   if (!force && existsSync(file)) throw isThere(file);
-  const partial = `${file}.${process.pid}.partial`;
+  const partial = halfMade(file, 'partial');
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    forgetAbandoned(dirname(file), nowMs());
     closeSync(openSync(partial, 'wx', 0o600));
     const madeAt = new Date(nowMs()).toISOString();
     const snapshot = await copyDatabase(database, partial, told);
@@ -74,16 +77,18 @@ export async function restoreBackup(
   const { database, nowMs } = parts;
   const manifest = readBackup(file, parts);
   await refuseTaken(database, force);
-  const partial = `${database}.${process.pid}.restoring`;
+  const partial = halfMade(database, 'restoring');
   try {
     mkdirSync(dirname(database), { recursive: true, mode: 0o700 });
+    forgetAbandoned(dirname(database), nowMs());
     extract(file, partial, manifest.database.bytes, told);
     refuseUnreadable(await lookIntoDatabase(partial, manifest.database.sha256, dirname(database)), parts);
     await settleDatabase(partial, dirname(database));
     await sync(partial);
     // It may have been started meanwhile.
     await refuseTaken(database, force);
-    const former = setAside(database, nowMs());
+    const former = keepBeside(database, nowMs());
+    // What was there goes in the same moment in which this comes: killed anywhere, one of the two is whole in the place.
     renameSync(partial, database);
     await sync(dirname(database));
     return { manifest, former };
@@ -137,14 +142,6 @@ async function refuseTaken(database: string, force: boolean): Promise<void> {
   }
 }
 
-/** The database that was there, with what lies beside it. @returns its new path; null: there was none */
-function setAside(database: string, nowMs: number): string | null {
-  if (!existsSync(database)) return null;
-  const former = `${database}.former-${stampOf(nowMs)}`;
-  for (const end of ['', '-wal', '-shm']) if (existsSync(database + end)) renameSync(database + end, former + end);
-  return former;
-}
-
 async function append(file: string, bytes: Buffer): Promise<void> {
   await using handle = await openFile(file, 'a');
   await handle.appendFile(bytes);
@@ -160,17 +157,6 @@ async function put(partial: string, file: string, force: boolean): Promise<void>
     throw codeOf(error) === 'EEXIST' ? isThere(file) : error;
   }
   await sync(dirname(file));
-}
-
-/** Whatever is left of it: that it could not be made is the news, not this. */
-function forget(partial: string): void {
-  for (const end of ['', '-journal', '-wal', '-shm']) {
-    try {
-      rmSync(`${partial}${end}`, { force: true });
-    } catch {
-      return;
-    }
-  }
 }
 
 const chunkBytes = 4 * 1_048_576;
@@ -198,25 +184,30 @@ async function sync(path: string): Promise<void> {
   await handle.sync();
 }
 
-/** An instant as it stands in the names of files: `2026-11-23T18-05-01Z`. */
-export const stampOf = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replaceAll(':', '-').concat('Z');
-
 /**
  * Makes the backup without which no version of this program changes the tables of an older one. It is kept, beside the database.
  * @returns where it is
  */
 export async function backUpBeforeMigrating(parts: BackupParts): Promise<string> {
   const { database, version, nowMs } = parts;
-  const file = join(dirname(database), 'backups', `before-${version}-${stampOf(nowMs())}.backup`);
-  try {
-    await makeBackup(parts, file);
-    return file;
-  } catch (error) {
-    const { code, message } = asAppError(error, `${file} could not be written`);
-    const sentence = `The database is of an older version. Before its tables are changed a backup is made, and that failed: ${message}`;
-    throw new AppError(code, sentence, { cause: error });
+  const name = join(dirname(database), 'backups', `before-${version}-${stampOf(nowMs())}`);
+  // Each of several processes that start at once makes its own.
+  for (let n = 1; ; n += 1) {
+    const file = n === 1 ? `${name}.backup` : `${name}-${n}.backup`;
+    try {
+      await makeBackup(parts, file);
+      return file;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'conflict' && n < mostAtOnce) continue;
+      const { code, message } = asAppError(error, `${file} could not be written`);
+      const sentence = `The database is of an older version. Before its tables are changed a backup is made, and that failed: ${message}`;
+      throw new AppError(code, sentence, { cause: error });
+    }
   }
 }
+
+/** As many processes as may use one database (boot.ts). */
+const mostAtOnce = 32;
 
 const isThere = (file: string) => new AppError('conflict', `${file} is there already. Choose another name, or add --force.`);
 const notWhole = (file: string) =>
