@@ -45,8 +45,7 @@ export function createByok({ url, token, fetch: ownFetch }: ByokOptions): Byok {
         httpLink({
           url: `${origin}/trpc`,
           headers: { authorization: `Bearer ${token}` },
-          // The server has no other address for a procedure; whoever sends elsewhere is not asking for our good.
-          fetch: (input, init) => send(input as string, { ...(init as RequestInit), redirect: 'error' }),
+          fetch: (input, init) => send(input as string, { ...(init as RequestInit), ...noRedirect }),
         }),
       ],
     }),
@@ -54,14 +53,20 @@ export function createByok({ url, token, fetch: ownFetch }: ByokOptions): Byok {
       const { default: Client } = await installed('openai', () => import('openai'));
       // What the environment holds for OpenAI itself is not the gateway's business.
       const nothingElse = { adminAPIKey: null, organization: null, project: null, webhookSecret: null };
-      return new Client({ ...nothingElse, ...options, apiKey: token, baseURL: `${origin}/v1` });
+      return new Client({ ...nothingElse, ...options, ...nowhereElse(options), apiKey: token, baseURL: `${origin}/v1` });
     },
     async anthropic(options = {}) {
       const { default: Client } = await installed('@anthropic-ai/sdk', () => import('@anthropic-ai/sdk'));
-      return new Client({ webhookKey: null, ...options, apiKey: token, authToken: null, baseURL: origin });
+      return new Client({ webhookKey: null, ...options, ...nowhereElse(options), apiKey: token, authToken: null, baseURL: origin });
     },
   };
 }
+
+/** The server has no other address; whoever sends elsewhere is not asking for our good, and `x-api-key` would go along. */
+const noRedirect = { redirect: 'error' } as const;
+const nowhereElse = <Given extends object>({ fetchOptions }: { fetchOptions?: Given | undefined }) => ({
+  fetchOptions: { ...fetchOptions, ...noRedirect },
+});
 
 /** SDKs are told addresses with /v1 behind; whoever has one at hand means the server in front of it. */
 function originOf(url: string): string {

@@ -2,12 +2,15 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testApp } from '../../../apps/server/test/app.ts';
 import { buildClient } from '../scripts/build.ts';
+import { createByok } from './index.ts';
 
 const source = join(import.meta.dirname, '..');
 const { NODE_COMPILE_CACHE = '', PATH = '' } = process.env;
@@ -146,6 +149,26 @@ for (const bad of ['', undefined, 'secret with spaces', 'secret\\nline'])
   expect(out.match(/^token: an access token/gm)).toHaveLength(4);
   expect(out).not.toContain('secret');
 });
+
+test('whoever leads a call to another address gets nothing, and the token does not go there', async () => {
+  const seen: string[] = [];
+  const [other, first] = [createServer(), createServer()];
+  other.on('request', (req, res) => {
+    seen.push(JSON.stringify(req.headers));
+    res.end('{}');
+  });
+  first.on('request', (_req, res) => res.writeHead(307, { location: `http://127.0.0.1:${portOf(other)}/` }).end());
+  for (const server of [other, first]) await once(server.listen(0, '127.0.0.1'), 'listening');
+  const byok = createByok({ url: `http://127.0.0.1:${portOf(first)}`, token: 'byok_0123456789' });
+  const options = { maxRetries: 0 };
+  await expect(byok.api.keys.list.query()).rejects.toThrow();
+  await expect((await byok.openai(options)).models.list()).rejects.toThrow();
+  await expect((await byok.anthropic(options)).models.list()).rejects.toThrow();
+  expect(seen).toEqual([]);
+  for (const server of [other, first]) server.close().closeAllConnections();
+});
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 test('it holds the script, its types and its README, and nothing of this machine', () => {
   const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n').sort();

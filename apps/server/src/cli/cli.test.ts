@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { AccessToken, LimitsView } from '@synthstack/core';
 import { expect, test, vi } from 'vitest';
 import type { z } from 'zod';
@@ -348,10 +349,30 @@ test('a place where nothing can be stored, a file that is no database, a certifi
 
 test('a reader that stops early, as head does, ends a command quietly', async () => {
   const main = new URL('../main.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [main, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
-  child.stdout.destroy();
-  const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
-  expect([code, said]).toEqual([0, '']);
+  for (const words of [['--help'], ['version', '--help']]) {
+    const child = spawn(process.execPath, [main, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    expect([code, said]).toEqual([0, '']);
+  }
+});
+
+test('a command whose words nobody hears does its work; a server whose log nobody reads goes on', async () => {
+  await using here = await place(freshSecrets());
+  const port = await freePort();
+  const unheard = here.start(['migrate']);
+  unheard.child.stderr.destroy();
+  expect(await unheard.ended).toMatchObject({ code: 0 });
+  const server = here.start(['serve'], { ...here.env, PORT: `${port}` });
+  server.child.stdout.destroy();
+  server.child.stderr.destroy();
+  const answers = () =>
+    fetch(`http://127.0.0.1:${port}/healthz`)
+      .then(({ ok }) => ok)
+      .catch(() => false);
+  while (!(await answers())) await wait(50);
+  for (let i = 0; i < 5; i += 1) expect(await answers()).toBe(true);
+  expect(await server.stop()).toMatchObject({ code: 0 });
 });
 
 test('a price list is taken over as a whole or not at all, and says what it changed', async () => {

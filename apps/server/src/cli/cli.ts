@@ -57,10 +57,12 @@ const say = (line: string) => void process.stderr.write(`${line}\n`);
 
 /** @returns the exit code; undefined while the command goes on working */
 export async function runCommand(argv: readonly string[]): Promise<number | undefined> {
-  // `byok users list | head` stops reading early, which is no failure.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  // Work under way is worth more than what is said of it.
+  process.stderr.on('error', () => undefined);
   const words = argv.filter((word) => !word.startsWith('-'));
   const name = Object.keys(commandTable).find((one) => one === words.slice(0, one.split(' ').length).join(' '));
+  // `byok users list | head` stops reading early, which is no failure. A server goes on without its log: requests depend on it.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => name !== 'serve' && process.exit(error.code === 'EPIPE' ? 0 : 1));
   const load = name === undefined ? undefined : commandTable[name];
   if (!load || name === undefined) {
     const begins = Object.keys(commandTable).some((one) => one.startsWith(`${words.join(' ')} `));

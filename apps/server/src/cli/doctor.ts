@@ -148,10 +148,14 @@ function secretsFile(): Check {
 function ownFiles({ secretFiles }: Config): Check {
   const id = 'secret-files';
   if (secretFiles.length === 0) return { id, state: 'ok', detail: 'No secret stands in a file of its own.' };
-  const open = secretFiles.filter((file) => existsSync(file) && (statSync(file).mode & 0o007) !== 0);
+  const open = secretFiles.filter((file) => (modeOf(file) & 0o007) !== 0);
   if (open.length === 0) return { id, state: 'ok', detail: 'Not everybody can read the files of secrets.' };
   return { id, state: 'warning', detail: `Everybody on this machine can read ${open.join(', ')}. Run: chmod o= ${open.join(' ')}` };
 }
+
+const mayBeMissing = { throwIfNoEntry: false } as const;
+/** 0: it is not there, as behind a link that leads nowhere. */
+const modeOf = (file: string): number => statSync(file, mayBeMissing)?.mode ?? 0;
 
 /** Whoever can read the database can count and name people; whoever can write it can do worse. */
 function dataFiles({ databaseUrl }: Config): Check {
@@ -159,7 +163,7 @@ function dataFiles({ databaseUrl }: Config): Check {
   const path = fileOf(databaseUrl);
   if (path === null || !existsSync(path)) return { id, state: 'ok', detail: 'There are no files to look at.' };
   const folder = dirname(path);
-  const open = [...namesOf(folder, path), folder].filter((file) => (statSync(file).mode & (file === folder ? 0o022 : 0o077)) !== 0);
+  const open = [...namesOf(folder, path), folder].filter((file) => (modeOf(file) & (file === folder ? 0o022 : 0o077)) !== 0);
   if (open.length === 0) return { id, state: 'ok', detail: 'Only you can read the database and its backups.' };
   return { id, state: 'warning', detail: `Others on this machine can read or change ${open.join(', ')}. Run: chmod -R go= ${folder}` };
 }
@@ -168,7 +172,10 @@ function dataFiles({ databaseUrl }: Config): Check {
 function namesOf(folder: string, path: string): string[] {
   const own = readdirSync(folder).filter((name) => name.startsWith(basename(path)));
   const kept = join(folder, 'backups');
-  return [...own.map((name) => join(folder, name)), ...(existsSync(kept) ? readdirSync(kept).map((name) => join(kept, name)) : [])];
+  return [
+    ...own.map((name) => join(folder, name)),
+    ...(statSync(kept, mayBeMissing)?.isDirectory() ? readdirSync(kept).map((name) => join(kept, name)) : []),
+  ];
 }
 
 const fileOf = (databaseUrl: string): string | null => (databaseUrl.startsWith('file:') ? databaseUrl.slice('file:'.length) : null);

@@ -1,5 +1,5 @@
 /** What the program says where the database is of another version. */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test, vi } from 'vitest';
@@ -51,6 +51,8 @@ test('doctor says so as well, and does not bring the database up to date', async
     db.exec(sql);
   };
   chmodSync(file, 0o640);
+  symlinkSync(join(here.folder, 'nowhere'), join(here.folder, 'data/byok.db.link'));
+  writeFileSync(join(here.folder, 'data/backups'), 'no folder', { mode: 0o600 });
   edit('delete from migration where name = (select max(name) from migration)');
   for (const _again of [1, 2]) {
     const { code, of } = await doctor();
