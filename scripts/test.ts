@@ -85,7 +85,10 @@ for (const { name, command, counts } of steps) {
   total.passed += report?.numPassedTests ?? (code === 0 && !counts ? 1 : 0);
   total.failed += report?.numFailedTests ?? 0;
   if (report) failures.push(...failuresIn(report));
-  if (code !== 0 && !report?.numFailedTests) total.failed += 1;
+  if (code !== 0 && !report?.numFailedTests) {
+    total.failed += 1;
+    failures.push(`FAILED ${name} > not in a test: look for "Error" under == ${name}`);
+  }
 }
 rmSync(folder, { recursive: true, force: true });
 for (const failure of failures) console.log(`\n${failure}`);
