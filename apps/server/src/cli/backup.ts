@@ -2,13 +2,13 @@ import { AppError } from '@synthstack/core';
 import type { BackupParts } from '../backup.ts';
 import { type Config, readEnvironment } from '../config.ts';
 import { keyringOf } from '../config-keyring.ts';
-import { type Command, wrongUsage } from './cli.ts';
+import { type Command, json, wrongUsage } from './cli.ts';
 import { createProgress } from './progress.ts';
 
 export const backup: Command = {
   summary: 'Write all of the database into one file, while the server works.',
   usage: 'backup FILE [--force] [--json]',
-  options: { json: { type: 'boolean' }, force: { type: 'boolean' } },
+  options: { json, force: { type: 'boolean', says: 'Replace FILE if it is there.' } },
   files: 1,
   async run({ values, files: [file], out, say }) {
     if (file === undefined) throw wrongUsage('FILE: it is missing.');

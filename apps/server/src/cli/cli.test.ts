@@ -189,15 +189,22 @@ test('each command has help, and wrong usage is code 2 with the usage and withou
   const helps = await Promise.all(commands.map(async (name) => [name, await here.run([...name.split(' '), '--help'])] as const));
   for (const [name, ended] of helps)
     expect(ended, name).toMatchObject({ code: 0, out: expect.stringContaining(`Usage: byok ${name}`), err: '' });
-  for (const words of [[], ['--help'], ['help'], ['users', '--help']]) {
+  const lists = (out: string, name: string) => new RegExp(`^ {2}${name} +\\S`, 'm').test(out);
+  for (const words of [[], ['--help'], ['help'], ['users', '--help'], ['help', 'users']]) {
     const { code, out } = await here.run(words);
     expect(code).toBe(0);
-    for (const name of commands) expect(out).toMatch(new RegExp(`^ {2}${name} +\\S`, 'm'));
+    // A group's help is about its commands alone.
+    const asked = words.includes('users') ? commands.filter((name) => name.startsWith('users ')) : commands;
+    expect(commands.filter((name) => lists(out, name))).toEqual(asked);
   }
+  for (const option of ['--email', '--tier', '--name', '--admin', '--password-stdin'])
+    expect(helps.find(([name]) => name === 'users add')?.[1].out).toMatch(new RegExp(`^ {2}${option} +[A-Z]`, 'm'));
   const wrong: [args: string[], said: RegExp][] = [
     [['nonsense'], /There is no command "nonsense"/],
     [['nonsense', '--help'], /There is no command/],
-    [['users'], /There is no command "users"/],
+    [['users'], /There is no command "users" alone: say which\.(?![\s\S]*\n {2}serve)/],
+    [['users', 'nonsense'], /There is no command "users nonsense"\.[\s\S]*\n {2}users add/],
+    [['--port'], /There is no command "--port"\.[\s\S]*\n {2}serve/],
     [['serve', '--port', '1'], /Unknown option '--port'[\s\S]*Usage: byok serve/],
     [['doctor', 'now'], /Unexpected argument[\s\S]*Usage: byok doctor/],
     [['users', 'add'], /--email: it is missing[\s\S]*Usage: byok users add/],

@@ -2,7 +2,7 @@
  * The commands. Data goes to standard output, talk to standard error; exit codes are 0, 1 (failed) and 2 (wrong usage). Commands
  * work on the same database while the server runs, and what they change holds at its next request.
  */
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { parseArgs } from 'node:util';
 import { AppError, toAppError } from '@synthstack/core';
 import { describe } from '../ports/log.ts';
 
@@ -10,13 +10,22 @@ export interface Command {
   /** One line for the list. */
   summary: string;
   usage: string;
-  options?: NonNullable<ParseArgsConfig['options']>;
+  options?: Readonly<Record<string, Option>>;
   /** How many files it takes, by their paths; none unless told. */
   files?: number;
   /** The one word that it takes instead is one of these. */
   words?: readonly string[];
   run(args: CommandArgs): Promise<number | undefined>;
 }
+
+export interface Option {
+  type: 'string' | 'boolean';
+  /** One sentence for --help. */
+  says: string;
+}
+
+/** Of commands that print what programs may want to read. */
+export const json: Option = { type: 'boolean', says: 'Print JSON, for programs.' };
 
 export interface CommandArgs {
   values: Record<string, string | boolean | undefined>;
@@ -65,15 +74,15 @@ export async function runCommand(argv: readonly string[]): Promise<number | unde
   process.stdout.on('error', (error: NodeJS.ErrnoException) => name !== 'serve' && process.exit(error.code === 'EPIPE' ? 0 : 1));
   const load = name === undefined ? undefined : commandTable[name];
   if (!load || name === undefined) {
-    const begins = Object.keys(commandTable).some((one) => one.startsWith(`${words.join(' ')} `));
-    const asked = argv.length === 0 || argv[0] === 'help' || (argv.includes('--help') && (words.length === 0 || begins));
-    (asked ? out : say)(await overview(asked ? null : argv.join(' ')));
-    return asked ? 0 : 2;
+    return overview(
+      argv,
+      words.filter((word) => word !== 'help'),
+    );
   }
   const command = await load();
   const given = argv.slice(name.split(' ').length);
   if (given.includes('--help')) {
-    out(`${command.summary}\n\nUsage: byok ${command.usage}`);
+    out(helpOf(command));
     return 0;
   }
   let args: Pick<CommandArgs, 'values' | 'files'>;
@@ -114,9 +123,25 @@ function fail(thrown: unknown, command: Command): number {
   return 2;
 }
 
-async function overview(unknown: string | null): Promise<string> {
-  const lines = await Promise.all(
-    Object.entries(commandTable).map(async ([name, load]) => `  ${name.padEnd(20)} ${(await load()).summary}`),
-  );
-  return `${unknown === null ? 'SynthStack BYOK' : `There is no command "${unknown}".`}\n\nCommands:\n${lines.join('\n')}\n\nbyok <command> --help tells more.`;
+const columns = (rows: readonly (readonly [name: string, says: string])[]): string => {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, says]) => `  ${name.padEnd(width)}  ${says}`).join('\n');
+};
+
+function helpOf({ summary, usage, options = {} }: Command): string {
+  const rows = Object.entries(options).map(([name, { says }]) => [`--${name}`, says] as const);
+  return `${summary}\n\nUsage: byok ${usage}${rows.length > 0 ? `\n\nOptions:\n${columns(rows)}` : ''}`;
+}
+
+/** The commands, or those that begin with these words. @returns the exit code: whoever asked for them gets 0 */
+async function overview(argv: readonly string[], words: readonly string[]): Promise<number> {
+  const all = Object.entries(commandTable);
+  const group = all.filter(([name]) => name.startsWith(`${words[0]} `));
+  const isGroup = group.length > 0 && words.length === 1;
+  const asked = (words.length === 0 || isGroup) && (argv.length === 0 || argv[0] === 'help' || argv.includes('--help'));
+  const shown = group.length > 0 ? group : all;
+  const head = asked ? 'SynthStack BYOK' : `There is no command "${argv.join(' ')}"${isGroup ? ' alone: say which' : ''}.`;
+  const rows = await Promise.all(shown.map(async ([name, load]) => [name, (await load()).summary] as const));
+  (asked ? out : say)(`${head}\n\nCommands:\n${columns(rows)}\n\nbyok <command> --help tells more.`);
+  return asked ? 0 : 2;
 }

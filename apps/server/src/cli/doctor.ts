@@ -8,7 +8,7 @@ import { systemClock } from '../ports/clock.ts';
 import type { MailFailure } from '../ports/mail.ts';
 import { allProviders, providerOf } from '../providers/catalog.ts';
 import { createSender } from '../providers/send.ts';
-import type { Command } from './cli.ts';
+import { type Command, json } from './cli.ts';
 import { sentenceOf } from './version.ts';
 import { withModules } from './with-modules.ts';
 
@@ -21,11 +21,14 @@ interface Check {
 export const doctor: Command = {
   summary: 'Look for what is wrong, and say what to do.',
   usage: 'doctor [--json]',
-  options: { json: { type: 'boolean' } },
+  options: { json },
   async run({ values, out }) {
     const checks = await examine();
     if (values.json) out(JSON.stringify({ checks }, null, 2));
-    else for (const { id, state, detail } of checks) out(`${state.padEnd(8)} ${id.padEnd(16)} ${detail}`);
+    else {
+      const width = Math.max(...checks.map(({ id }) => id.length));
+      for (const { id, state, detail } of checks) out(`${state.padEnd(7)}  ${id.padEnd(width)}  ${detail}`);
+    }
     return checks.some(({ state }) => state === 'failed') ? 1 : 0;
   },
 };
@@ -90,7 +93,7 @@ async function reach({ baseUrls, timeouts }: Config): Promise<Check[]> {
           : {
               id: `reach-${id}`,
               state: 'warning',
-              detail: `${reached.message} It was asked at ${baseUrls[id]}: is there a firewall or a proxy in between?`,
+              detail: `${name} does not answer at ${baseUrls[id]} (${reached.code}): is there a firewall or a proxy in between?`,
             };
       }),
     );

@@ -1,12 +1,12 @@
 import type { RotationView } from '@synthstack/core';
-import type { Command, CommandArgs } from './cli.ts';
+import { type Command, type CommandArgs, json } from './cli.ts';
 import { createProgress } from './progress.ts';
 import { withModules } from './with-modules.ts';
 
 export const keysRotate: Command = {
   summary: 'Seal everything that is stored anew with ENCRYPTION_KEY, while the server works.',
   usage: 'keys rotate [--json]',
-  options: { json: { type: 'boolean' } },
+  options: { json },
   async run({ values, out, say }) {
     const progress = createProgress('Sealed anew');
     const view = await withModules(({ rotation }) => rotation.run('cli', ({ done, total }) => progress.at(done, total)));
@@ -19,7 +19,8 @@ export const keysRotate: Command = {
 };
 
 function tell({ masterKeyId, tables, formerKeys, removable }: RotationView, say: CommandArgs['say']): void {
-  for (const { table, done, total } of tables) say(`${table}: ${done} of ${total} rows are sealed with ${masterKeyId}.`);
+  for (const { table, done, total } of tables.filter((one) => one.total > 0))
+    say(`${table}: ${done} of ${total} rows are sealed with ${masterKeyId}.`);
   for (const { masterKeyId: id, rows, isHere } of formerKeys.filter((one) => one.rows > 0)) {
     const why = isHere ? 'they do not open with it: they were changed in the database' : 'it is not in ENCRYPTION_KEY_PREVIOUS';
     say(`${rows} ${rows === 1 ? 'row is' : 'rows are'} still sealed with ${id}, and stay as they are: ${why}.`);

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { type ModelPrice, toAppError, usdPerMillion } from '@synthstack/core';
 import type { PriceChange } from '../prices.ts';
-import { type Command, wrongUsage } from './cli.ts';
+import { type Command, json, wrongUsage } from './cli.ts';
 import { withModules } from './with-modules.ts';
 
 /** More than any price list has. */
@@ -10,7 +10,7 @@ const maxBytes = 16 * 1_048_576;
 export const pricesImport: Command = {
   summary: 'Take over a price list.',
   usage: 'prices import FILE [--json]',
-  options: { json: { type: 'boolean' } },
+  options: { json },
   files: 1,
   async run({ values, files, out, say }) {
     const [file] = files;
@@ -40,7 +40,7 @@ export const pricesImport: Command = {
 export const pricesList: Command = {
   summary: "List the prices that are not the release's, and the models that wait for one.",
   usage: 'prices list [--json]',
-  options: { json: { type: 'boolean' } },
+  options: { json },
   async run({ values, out }) {
     const shown = await withModules(listed);
     if (values.json) out(JSON.stringify({ prices: shown }, null, 2));

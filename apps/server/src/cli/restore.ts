@@ -1,12 +1,12 @@
 import { readEnvironment } from '../config.ts';
 import { backupParts, megabytes } from './backup.ts';
-import { type Command, wrongUsage } from './cli.ts';
+import { type Command, json, wrongUsage } from './cli.ts';
 import { createProgress } from './progress.ts';
 
 export const restore: Command = {
   summary: 'Put a backup in the place of the database, once it is found to be whole and of this ENCRYPTION_KEY.',
   usage: 'restore FILE [--force] [--json]',
-  options: { json: { type: 'boolean' }, force: { type: 'boolean' } },
+  options: { json, force: { type: 'boolean', says: 'Replace the database that is there; it is kept beside, under another name.' } },
   files: 1,
   async run({ values, files: [file], out, say }) {
     if (file === undefined) throw wrongUsage('FILE: it is missing.');

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { Email } from '@synthstack/core';
 import { exportAccount } from '../api/account-export.ts';
 import { type Command, wrongUsage } from './cli.ts';
-import { read } from './users.ts';
+import { emailOption, read } from './users.ts';
 import { withModules } from './with-modules.ts';
 
 export const usersExport: Command = {
   summary: 'Print all that the server knows of a user, as JSON without any secret.',
   usage: 'users export --email E > FILE',
-  options: { email: { type: 'string' } },
+  options: { email: emailOption },
   async run({ values }) {
     const email = read(Email, values.email, '--email');
     await withModules(async ({ accounts, audit, clock, config, conversations, db }) => {
@@ -25,7 +25,7 @@ export const usersExport: Command = {
 export const usersRemove: Command = {
   summary: 'Remove a user with keys, tokens, conversations and requests. It cannot be undone.',
   usage: 'users remove --email E --yes',
-  options: { email: { type: 'string' }, yes: { type: 'boolean' } },
+  options: { email: emailOption, yes: { type: 'boolean', says: 'Do it; without it, nothing is removed.' } },
   async run({ values, say }) {
     const email = read(Email, values.email, '--email');
     if (values.yes !== true) throw wrongUsage('--yes: this cannot be undone, so say that you mean it. users export keeps a copy.');

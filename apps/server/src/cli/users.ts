@@ -2,18 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { text } from 'node:stream/consumers';
 import { Email, Password, type TierName, TierSchema } from '@synthstack/core';
 import { z } from 'zod';
-import { type Command, type CommandArgs, wrongUsage } from './cli.ts';
+import { type Command, type CommandArgs, json, wrongUsage } from './cli.ts';
 import { withModules } from './with-modules.ts';
+
+export const emailOption = { type: 'string', says: 'The address that they sign in with.' } as const;
+const tierOption = { type: 'string', says: 'Their plan: community, subscriber, premium or lifetime.' } as const;
 
 export const usersAdd: Command = {
   summary: 'Add a user.',
   usage: 'users add --email E --tier community|subscriber|premium|lifetime [--name N] [--admin] [--password-stdin]',
   options: {
-    email: { type: 'string' },
-    tier: { type: 'string' },
-    name: { type: 'string' },
-    admin: { type: 'boolean' },
-    'password-stdin': { type: 'boolean' },
+    email: emailOption,
+    tier: tierOption,
+    name: { type: 'string', says: 'What they are called; without it, what stands before the @.' },
+    admin: { type: 'boolean', says: 'Make them an administrator.' },
+    'password-stdin': { type: 'boolean', says: 'Read the password from standard input; without it, one is made and printed.' },
   },
   async run({ values, out, say }) {
     const email = read(Email, values.email, '--email');
@@ -43,7 +46,7 @@ export const usersAdd: Command = {
 export const usersList: Command = {
   summary: 'List the users.',
   usage: 'users list [--json]',
-  options: { json: { type: 'boolean' } },
+  options: { json },
   async run({ values, out }) {
     const users = await withModules((modules) => modules.accounts.list());
     if (values.json) out(JSON.stringify(users, null, 2));
@@ -68,7 +71,11 @@ const planNotes = { active: '', past_due: ' (payment overdue)', lapsed: ' (lapse
 export const usersSetTier: Command = {
   summary: "Change a user's tier, from their next request on.",
   usage: 'users set-tier --email E --tier community|subscriber|premium|lifetime [--until 2027-01-01T00:00:00Z]',
-  options: { email: { type: 'string' }, tier: { type: 'string' }, until: { type: 'string' } },
+  options: {
+    email: emailOption,
+    tier: tierOption,
+    until: { type: 'string', says: 'When it ends, as a date or an instant of ISO 8601; without it, never.' },
+  },
   async run({ values, say }) {
     const email = read(Email, values.email, '--email');
     const tier: TierName = read(TierSchema, values.tier, '--tier');
@@ -87,7 +94,7 @@ export const usersSetTier: Command = {
 export const usersResetLink: Command = {
   summary: 'Print a one-time link with which a user chooses a new password; it works for an hour.',
   usage: 'users reset-link --email E',
-  options: { email: { type: 'string' } },
+  options: { email: emailOption },
   async run({ values, out, say }) {
     const email = read(Email, values.email, '--email');
     const link = await withModules(async ({ accounts, auth }) => auth.links.makeReset((await accounts.byEmail(email)).id, 'cli'));
@@ -100,7 +107,7 @@ export const usersResetLink: Command = {
 export const usersResetFactors: Command = {
   summary: 'Take away the second factor and the passkeys of a user who has lost them.',
   usage: 'users reset-factors --email E',
-  options: { email: { type: 'string' } },
+  options: { email: emailOption },
   async run({ values, say }) {
     const email = read(Email, values.email, '--email');
     await withModules(async ({ accounts, auth }) => auth.resetFactors((await accounts.byEmail(email)).id, 'cli'));

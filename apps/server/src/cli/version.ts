@@ -1,5 +1,5 @@
 import manifest from '../../package.json' with { type: 'json' };
-import type { Command } from './cli.ts';
+import { type Command, json } from './cli.ts';
 
 /** `unknown`: it cannot be asked, or the configuration does not say which it is. */
 export type State = 'none' | 'same' | 'older' | 'newer' | 'unknown';
@@ -7,7 +7,7 @@ export type State = 'none' | 'same' | 'older' | 'newer' | 'unknown';
 export const versionCommand: Command = {
   summary: 'Print the version, and say where the database is of another.',
   usage: 'version [--json]',
-  options: { json: { type: 'boolean' } },
+  options: { json },
   async run({ values, out, say }) {
     const { state, sentence } = await databaseState().catch(() => ({ state: 'unknown' as const, sentence: undefined }));
     out(values.json ? JSON.stringify({ version: manifest.version, database: state }) : manifest.version);
