@@ -110,7 +110,7 @@ function manual(url: string, { tokens, requests }: Seeded): string {
              ${url}/settings/api-keys/usage      ${usageDays} days of usage, ${requests.toLocaleString('en')} requests
              ${url}/settings/tokens              tokens for SDKs
              ${url}/agents                       the six agents: all of them as Ada and Bob, one as Carol
-             ${url}/admin/agents                 what the agents are told (as Ada)
+             ${url}/admin                        people, limits, prices, agents, usage, audit, health (as Ada)
              ${url}/api/docs                     the REST API
 
   Keys to type in, which only this demo knows

@@ -61,13 +61,15 @@ export function createAccountRemoval({ db, clock, audit, onError, batchRows = 20
 
   /** Stripe asks them for money, now or again: a bill that is open is asked for until it is paid or the subscription ends. */
   const isPaying = (userId: string) => {
-    const first = and(eq(plan.source, 'billing'), or(eq(plan.renews, true), eq(plan.state, 'past_due')), ne(plan.state, 'lapsed'));
-    const { besideSource, besideRenews, besideState } = plan;
-    const beside = and(eq(besideSource, 'billing'), or(eq(besideRenews, true), eq(besideState, 'past_due')), ne(besideState, 'lapsed'));
+    const first = [plan.source, plan.renews, plan.state] as const;
+    const beside = [plan.besideSource, plan.besideRenews, plan.besideState] as const;
+    const [asks, asksBeside] = [first, beside].map(([source, renews, state]) =>
+      and(eq(source, 'billing'), or(eq(renews, true), eq(state, 'past_due')), ne(state, 'lapsed')),
+    );
     return db.orm
       .select({ one: sql`1` })
       .from(plan)
-      .where(and(eq(plan.userId, userId), or(first, beside)));
+      .where(and(eq(plan.userId, userId), or(asks, asksBeside)));
   };
 
   /** @throws AppError `conflict`: they would go on paying */

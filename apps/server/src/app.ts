@@ -12,7 +12,7 @@ import { type Audit, createAudit } from './audit.ts';
 import { createAuditLog } from './audit-log.ts';
 import { type Auth, createAuth } from './auth.ts';
 import { type BackupParts, backUpBeforeMigrating } from './backup.ts';
-import { createBackupRounds } from './backup-rounds.ts';
+import { createBackupRounds, lastBackup } from './backup-rounds.ts';
 import { createBilling } from './billing.ts';
 import { createTill } from './billing-till.ts';
 import { type Boot, livingBoots, startBoot } from './boot.ts';
@@ -339,6 +339,7 @@ export async function createApp(config: Config, ports: Partial<Ports> = {}) {
   });
   const health = createHealth({
     ...{ db, clock, boot, sender, vault, dataDir: config.dataDir, version: config.version, mail: mail.available },
+    ...{ backups: config.backups, newestBackup: lastBackup },
     pricesUrl: config.pricesUrl !== undefined,
     waitingModels: repricing.waiting,
   });

@@ -1,3 +1,6 @@
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SystemHealth } from '@synthstack/core';
 import { testDialect } from '@synthstack/core/testing';
 import { expect, test } from 'vitest';
@@ -15,9 +18,10 @@ test('it says how the server is, without a secret, and what the last requests to
   };
   const { health, text } = await ask();
   expect(health).toMatchObject({
-    state: 'warning',
+    state: 'ok',
     database: { state: 'ok', engine: testDialect, readMs: expect.any(Number), writeMs: expect.any(Number) },
-    mail: { state: 'warning', available: false, waiting: 0, oldestAt: null, lastError: null },
+    mail: { state: 'ok', available: false, waiting: 0, oldestAt: null, lastError: null },
+    backup: null,
     prices: { state: 'ok', listAt: null, waitingModels: 0 },
     processes: [{ self: true, pid: process.pid }],
     program: { version: app.app.config.version, node: process.versions.node },
@@ -55,6 +59,20 @@ test('e-mail that waits for long or failed, and a model without a price, are sai
   const at = new Date(app.clock.now());
   await db.orm.update(mailOutbox).set({ state: 'failed', dueAt: null, endedAt: at, lastError: 'sender' });
   expect((await health.report()).mail).toMatchObject({ state: 'warning', waiting: 0, failedToday: 1, lastError: 'sender' });
+});
+
+test('the newest backup is told, and that it is old or not there yet; PostgreSQL has its own', async () => {
+  using folder = mkdtempDisposableSync(join(tmpdir(), 'byok-test-'));
+  const dir = folder.path;
+  await using app = await testApp({ env: testDialect === 'sqlite' ? { BACKUP_DIR: dir, BACKUP_EVERY_HOURS: '6' } : {} });
+  const backup = async () => (await app.app.health.report()).backup;
+  if (testDialect === 'postgres') return expect(await backup()).toBeNull();
+  expect(await backup()).toEqual({ state: 'warning', folder: dir, everyHours: 6, keep: expect.any(Number), newestAt: null });
+  const newestAt = new Date(Math.floor(app.clock.now() / 1_000) * 1_000).toISOString();
+  writeFileSync(join(dir, `byok-${newestAt.slice(0, 19).replaceAll(':', '-')}Z.backup`), '');
+  expect(await backup()).toMatchObject({ state: 'ok', newestAt });
+  app.clock.advance(13 * 3_600_000);
+  expect(await app.app.health.report()).toMatchObject({ state: 'warning', backup: { state: 'warning' } });
 });
 
 test('a master key that sealed something and is not the current one is a warning, one that is not here a failure', async () => {

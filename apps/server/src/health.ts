@@ -7,6 +7,7 @@ import { type HealthState, healthStates, type MasterKeyHealth, mostCounted, type
 import { atomically, type Db } from '@synthstack/core/db';
 import { and, desc, eq, gt, isNotNull, max, ne, sql } from 'drizzle-orm';
 import type { Boot } from './boot.ts';
+import type { Config } from './config.ts';
 import type { Clock } from './ports/clock.ts';
 import { allProviders } from './providers/catalog.ts';
 import type { Sender } from './providers/send.ts';
@@ -18,6 +19,9 @@ export interface HealthParts {
   clock: Clock;
   version: string;
   dataDir: string;
+  backups: Config['backups'];
+  /** `at` in ms; null: there is none in the folder. */
+  newestBackup(folder: string): { at: number } | null;
   /** The server sends e-mail. */
   mail: boolean;
   /** Prices come from PRICES_URL as well. */
@@ -33,11 +37,25 @@ export type Health = ReturnType<typeof createHealth>;
 
 const dayMs = 86_400_000;
 const waitsLongMs = 30 * 60_000;
+const hourMs = 3_600_000;
 const oldListMs = 3 * dayMs;
 /** After so many seals random nonces are no longer safe enough to go on without a new master key (vault-master-keys.ts). */
 const manySeals = 2 ** 31;
 
-export function createHealth({ db, clock, version, dataDir, mail, pricesUrl, boot: self, sender, vault, waitingModels }: HealthParts) {
+export function createHealth({
+  db,
+  clock,
+  version,
+  dataDir,
+  backups,
+  newestBackup,
+  mail,
+  pricesUrl,
+  boot: self,
+  sender,
+  vault,
+  waitingModels,
+}: HealthParts) {
   const { boot, mailOutbox: outbox, priceOverride, setting } = db.tables;
   const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 
@@ -98,7 +116,8 @@ export function createHealth({ db, clock, version, dataDir, mail, pricesUrl, boo
     const failedToday = ofState('failed') + ofState('uncertain');
     const waitsLong = oldestAt !== null && clock.now() - oldestAt > waitsLongMs;
     return {
-      state: !mail || failedToday > 0 || waitsLong ? 'warning' : 'ok',
+      // Not to have set it up is a decision, which the page tells of all the same.
+      state: mail && (failedToday > 0 || waitsLong) ? 'warning' : 'ok',
       available: mail,
       waiting: Number(waiting?.n ?? 0),
       oldestAt: iso(oldestAt),
@@ -106,6 +125,14 @@ export function createHealth({ db, clock, version, dataDir, mail, pricesUrl, boo
       failedToday,
       lastError: (await latest(isNotNull(outbox.dueAt))) ?? (await latest(recent)) ?? null,
     };
+  }
+
+  function backup(): SystemHealth['backup'] {
+    const { dir, everyHours, keep } = backups;
+    if (dir === undefined) return null;
+    const newestAt = newestBackup(dir)?.at ?? null;
+    const isLate = newestAt === null || clock.now() - newestAt > 2 * everyHours * hourMs;
+    return { state: isLate ? 'warning' : 'ok', folder: dir, everyHours, keep, newestAt: iso(newestAt) };
   }
 
   async function prices(): Promise<SystemHealth['prices']> {
@@ -144,14 +171,16 @@ export function createHealth({ db, clock, version, dataDir, mail, pricesUrl, boo
         mail: await mailHealth(),
         prices: await prices(),
       };
+      const kept = backup();
       const [all, reached] = [await processes(), await providers()];
       const startedAt = all.find((one) => one.self)?.startedAt ?? new Date(clock.now()).toISOString();
       const rssBytes = process.memoryUsage.rss();
       return {
-        state: worst([...Object.values(parts), ...reached].map(({ state }) => state)),
+        state: worst([...Object.values(parts), ...reached, ...(kept ? [kept] : [])].map(({ state }) => state)),
         at: new Date(clock.now()).toISOString(),
         program: { version, node: process.versions.node, startedAt, rssBytes, state: 'ok' },
         ...parts,
+        backup: kept,
         processes: all,
         providers: reached,
       };

@@ -50,7 +50,7 @@ test('what arises elsewhere is counted on the bell without a reload, stands on t
   const visitor = await stage.user('premium');
   const { page, email, complaints, context } = visitor;
   await page.goto('/settings/plan');
-  const bell = page.getByRole('link', { name: /^Notices/ });
+  const bell = page.getByRole('banner').getByRole('link', { name: /^Notices/ });
   expect(await bell.getAttribute('aria-label')).toBe('Notices');
   await page.waitForLoadState('load');
   await signInElsewhere(email);

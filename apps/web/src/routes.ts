@@ -20,6 +20,7 @@ export const noticesPath = '/settings/notices';
 export const agentsHome = '/agents';
 export const adminHome = '/admin/agents';
 export const adminUsers = '/admin/users';
+export const adminPrices = '/admin/prices';
 export const signInPath = '/sign-in';
 
 const chatPage = () => import('./pages/ChatPage.vue');

@@ -44,6 +44,16 @@ export const SystemHealth = z.object({
     failedToday: z.int(),
     lastError: z.string().nullable().describe('A word of a fixed list.'),
   }),
+  backup: z
+    .object({
+      state: HealthState,
+      folder: z.string().describe('BACKUP_DIR.'),
+      everyHours: z.int(),
+      keep: z.int().describe('How many are kept.'),
+      newestAt: Instant.nullable().describe('When the newest one there was made; null: there is none.'),
+    })
+    .nullable()
+    .describe('The backups that the server makes by itself; null: none. PostgreSQL has its own.'),
   prices: z.object({
     state: HealthState,
     release: z.string().describe('The version of the list that comes with the program.'),
