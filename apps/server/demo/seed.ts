@@ -18,7 +18,7 @@ export const password = 'byok-demo-2026';
 export const usageDays = 60;
 const dayMs = 86_400_000;
 const hourMs = 3_600_000;
-/** How long before now things happened, so that everyone's troubles can be seen in their usage. */
+/** How long before now things happened, so that everyone's troubles can be seen in their usage: at least a day, as people sleep. */
 const ago = {
   begin: (usageDays + 2) * dayMs,
   talk: 31 * dayMs,
@@ -28,8 +28,8 @@ const ago = {
   bobRevoked: 4 * dayMs,
   bobChecks: 44 * hourMs,
   bobBroke: 40 * hourMs,
+  adaSwitches: 29 * hourMs,
   adaChecks: 7 * hourMs,
-  adaSwitches: 5 * hourMs,
   rechecks: 20 * 60_000,
 };
 
@@ -198,11 +198,11 @@ async function liveThrough({ modules, provider, people, until }: Life): Promise<
   await checks(bob, keys.bob.openai);
   until(ago.bobBroke);
   await breaks(bob, keys.bob.openai, 'no_credit');
+  until(ago.adaSwitches);
+  await checks(ada, keys.ada.anthropic);
+  await vault.set({ userId: ada.id, byok: true }, { id: keys.ada.anthropic.id, isActive: false });
   until(ago.adaChecks);
   await checks(ada, keys.ada.openai);
-  await checks(ada, keys.ada.anthropic);
-  until(ago.adaSwitches);
-  await vault.set({ userId: ada.id, byok: true }, { id: keys.ada.anthropic.id, isActive: false });
   until(ago.rechecks);
   await vault.runRechecks();
   until(0);
