@@ -7,19 +7,21 @@ import type { Plugin } from 'vite';
 /** Counts what is not read, on the bell of every page that needs a session. */
 const bell = 'components/UnreadCount.vue';
 
+const agents = ['components/AgentsFrame.vue', 'i18n/en/chat.ts'];
+
 /** Under each path, its parts in src/ as routes.ts has them. `_` stands for any last part of a path. */
 const pages: Readonly<Record<string, readonly string[]>> = {
   setup: ['pages/SetUpPage.vue'],
   'sign-in': ['pages/SignInPage.vue'],
   'sign-up': ['pages/SignUpPage.vue'],
   'settings/api-keys': ['pages/KeysPage.vue', bell],
-  'settings/api-keys/usage': ['pages/UsagePage.vue', bell],
+  'settings/api-keys/usage': ['pages/UsagePage.vue', 'i18n/en/usage.ts', bell],
   'settings/tokens': ['pages/TokensPage.vue', bell],
   'settings/plan': ['pages/PlanPage.vue', bell],
-  'settings/profile': ['pages/ProfilePage.vue', bell],
-  agents: ['components/AgentsFrame.vue', 'pages/AgentsPage.vue', bell],
-  'agents/_': ['components/AgentsFrame.vue', 'pages/ChatPage.vue', bell],
-  'chat/_': ['components/AgentsFrame.vue', 'pages/ChatPage.vue', 'components/AnswerText.vue', bell],
+  'settings/profile': ['pages/ProfilePage.vue', 'i18n/en/profile.ts', bell],
+  agents: [...agents, 'pages/AgentsPage.vue', bell],
+  'agents/_': [...agents, 'pages/ChatPage.vue', bell],
+  'chat/_': [...agents, 'pages/ChatPage.vue', 'components/AnswerText.vue', bell],
 };
 
 type Bundle = Parameters<Extract<Plugin['generateBundle'], (...args: never[]) => unknown>>[1];

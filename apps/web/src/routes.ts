@@ -2,7 +2,7 @@
 import type { Pinia } from 'pinia';
 import { watchEffect } from 'vue';
 import { createRouter, createWebHistory, type RouteRecordRaw, type Router, START_LOCATION } from 'vue-router';
-import { loadTexts, type TextKey, t } from './i18n/i18n.ts';
+import { loadTexts, type Part, type TextKey, t } from './i18n/i18n.ts';
 import { useSession } from './session.ts';
 
 declare module 'vue-router' {
@@ -26,6 +26,14 @@ export const signInPath = '/sign-in';
 const chatPage = () => import('./pages/ChatPage.vue');
 const adminAgentPage = () => import('./pages/AdminAgentPage.vue');
 
+/** A page, and the texts that it alone has; both are asked for at once. */
+const withTexts =
+  <Page>(load: () => Promise<Page>, ...parts: readonly Part[]) =>
+  async (): Promise<Page> => {
+    const [page] = await Promise.all([load(), ...parts.map(loadTexts)]);
+    return page;
+  };
+
 const routes: RouteRecordRaw[] = [
   { path: '/', redirect: home },
   { path: '/settings', redirect: home },
@@ -39,21 +47,20 @@ const routes: RouteRecordRaw[] = [
   },
   {
     path: '/reset-password',
-    component: () => import('./pages/ResetPasswordPage.vue'),
+    component: withTexts(() => import('./pages/ResetPasswordPage.vue'), 'profile'),
     meta: { title: 'account.reset.title', for: 'anyone' },
   },
   { path: '/verify-email', component: () => import('./pages/VerifyEmailPage.vue'), meta: { title: 'account.verify.title', for: 'anyone' } },
   { path: home, component: () => import('./pages/KeysPage.vue'), meta: { title: 'common.nav.keys', for: 'user', frame: 'settings' } },
   {
     path: '/settings/api-keys/usage',
-    component: () => import('./pages/UsagePage.vue'),
+    component: withTexts(() => import('./pages/UsagePage.vue'), 'usage'),
     meta: { title: 'common.nav.usage', for: 'user', frame: 'settings' },
   },
   {
     path: '/settings/api-keys/history',
-    component: () => import('./pages/KeyHistoryPage.vue'),
+    component: withTexts(() => import('./pages/KeyHistoryPage.vue'), 'keyHistory'),
     meta: { title: 'keyHistory.title', for: 'user', frame: 'settings' },
-    beforeEnter: () => loadTexts('keyHistory'),
   },
   {
     path: '/settings/tokens',
@@ -67,19 +74,18 @@ const routes: RouteRecordRaw[] = [
   },
   {
     path: '/settings/profile',
-    component: () => import('./pages/ProfilePage.vue'),
+    component: withTexts(() => import('./pages/ProfilePage.vue'), 'profile'),
     meta: { title: 'profile.title', for: 'user', frame: 'settings' },
   },
   {
     path: noticesPath,
-    component: () => import('./pages/NoticesPage.vue'),
+    component: withTexts(() => import('./pages/NoticesPage.vue'), 'notices'),
     meta: { title: 'common.notices', for: 'user', frame: 'settings' },
   },
   {
     path: agentsHome,
-    component: () => import('./components/AgentsFrame.vue'),
+    component: withTexts(() => import('./components/AgentsFrame.vue'), 'answers', 'chat'),
     meta: { title: 'agents.title', for: 'user', frame: 'agents' },
-    beforeEnter: () => loadTexts('answers'),
     children: [
       { path: '', component: () => import('./pages/AgentsPage.vue') },
       { path: ':slug', component: chatPage, meta: { title: 'chat.title', for: 'user' } },
@@ -89,11 +95,8 @@ const routes: RouteRecordRaw[] = [
   {
     // Each of its pages has a line here, and one in AdminFrame.vue, which also turns away who is no administrator.
     path: '/admin',
-    component: () => import('./components/AdminFrame.vue'),
+    component: withTexts(() => import('./components/AdminFrame.vue'), 'admin', 'adminPlatform', 'answers', 'people', 'usage'),
     meta: { title: 'common.admin', for: 'user', frame: 'admin' },
-    beforeEnter: async () => {
-      await Promise.all((['admin', 'adminPlatform', 'answers', 'people'] as const).map(loadTexts));
-    },
     children: [
       { path: '', redirect: adminHome },
       { path: 'agents', component: () => import('./pages/AdminAgentsPage.vue'), meta: { title: 'admin.agents.title', for: 'user' } },

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { formatCount, formatDateTime, formatUsd } from '../format.ts';
-import { fromServer, list, plural, preferredLanguage, setLanguage, setTimeZone, t, timeZone } from './i18n.ts';
+import { fromServer, list, loadTexts, plural, preferredLanguage, setLanguage, setTimeZone, t, timeZone } from './i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
-beforeAll(() => setLanguage('de'));
+beforeAll(async () => {
+  await setLanguage('de');
+  await loadTexts('profile');
+});
 // Other files of the same worker share it.
 afterAll(() => setLanguage('en'));
 
@@ -18,12 +21,12 @@ test('what differs in a sentence of the server stays as it was', () => {
 test('numbers, money and plurals follow the language', async () => {
   expect(formatCount(1234567)).toBe('1.234.567');
   expect(formatUsd(12.5)).toMatch(/^12,50\s\$$/);
-  expect(plural('usage.unpriced', 1)).toBe('1 Anfrage mit unbekanntem Preis');
-  expect(plural('usage.unpriced', 1200)).toBe('1.200 Anfragen mit unbekanntem Preis');
+  expect(plural('common.unpriced', 1)).toBe('1 Anfrage mit unbekanntem Preis');
+  expect(plural('common.unpriced', 1200)).toBe('1.200 Anfragen mit unbekanntem Preis');
   expect(list('keys.steps.unverified', { name: 'OpenAI' })).toEqual(['„Schlüssel testen“ fragt OpenAI sofort.']);
   await setLanguage('en');
-  expect(plural('usage.unpriced', 1200)).toBe('1,200 requests of unknown price');
-  expect([0, 1, 2].map((count) => plural('usage.unpriced', count))).toEqual([
+  expect(plural('common.unpriced', 1200)).toBe('1,200 requests of unknown price');
+  expect([0, 1, 2].map((count) => plural('common.unpriced', count))).toEqual([
     '0 requests of unknown price',
     '1 request of unknown price',
     '2 requests of unknown price',
@@ -51,7 +54,7 @@ test('a browser that names languages as no standard does has numbers and dates a
   vi.resetModules();
   const fresh = await import('./i18n.ts');
   expect(fresh.formatLocale.value).toBe('en-AU');
-  expect(fresh.plural('usage.unpriced', 1200)).toBe('1,200 requests of unknown price');
+  expect(fresh.plural('common.unpriced', 1200)).toBe('1,200 requests of unknown price');
   vi.unstubAllGlobals();
   vi.stubGlobal('document', { documentElement: {} });
 });

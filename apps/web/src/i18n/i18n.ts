@@ -5,9 +5,13 @@
 import { computed, ref } from 'vue';
 import type { admin } from './en/admin.ts';
 import type { adminPlatform } from './en/admin-platform.ts';
+import type { chat } from './en/chat.ts';
 import { en } from './en/index.ts';
 import type { keyHistory } from './en/key-history.ts';
+import type { notices } from './en/notices.ts';
 import type { people } from './en/people.ts';
+import type { profile } from './en/profile.ts';
+import type { usage } from './en/usage.ts';
 
 export type Messages = typeof en;
 interface Parts {
@@ -15,10 +19,15 @@ interface Parts {
   adminPlatform: typeof adminPlatform;
   /** Only sentences of the server: what an agent's answer may end with, and what agents are called. */
   answers: Record<never, string>;
+  chat: typeof chat;
   keyHistory: typeof keyHistory;
+  notices: typeof notices;
   people: typeof people;
+  profile: typeof profile;
+  usage: typeof usage;
 }
-type Part = keyof Parts;
+export type Part = keyof Parts;
+export type Texts = Messages & Parts;
 
 /** Each in its own words, as a choice of languages shows them. */
 export const languages = { en: 'English', de: 'Deutsch' } as const;
@@ -34,27 +43,43 @@ const loaders: Record<Exclude<Language, 'en'>, () => Promise<Translation>> = {
   de: async () => (await import('./de/index.ts')).de,
 };
 
-type PartOf<Name extends Part> = { messages: Parts[Name]; sentences: Translation['sentences'] };
+type PartOf<Name extends Part> = { messages: Parts[Name]; sentences?: Translation['sentences'] };
 const partLoaders: { [Name in Part]: Record<Language, () => Promise<PartOf<Name>>> } = {
   admin: {
-    en: async () => ({ messages: (await import('./en/admin.ts')).admin, sentences: {} }),
+    en: async () => ({ messages: (await import('./en/admin.ts')).admin }),
     de: async () => (await import('./de/admin.ts')).de,
   },
   adminPlatform: {
-    en: async () => ({ messages: (await import('./en/admin-platform.ts')).adminPlatform, sentences: {} }),
+    en: async () => ({ messages: (await import('./en/admin-platform.ts')).adminPlatform }),
     de: async () => (await import('./de/admin-platform.ts')).de,
   },
   answers: {
-    en: async () => ({ messages: {}, sentences: {} }),
+    en: async () => ({ messages: {} }),
     de: async () => (await import('./de/answers.ts')).de,
   },
+  chat: {
+    en: async () => ({ messages: (await import('./en/chat.ts')).chat }),
+    de: async () => ({ messages: (await import('./de/chat.ts')).chat }),
+  },
   keyHistory: {
-    en: async () => ({ messages: (await import('./en/key-history.ts')).keyHistory, sentences: {} }),
-    de: async () => (await import('./de/key-history.ts')).de,
+    en: async () => ({ messages: (await import('./en/key-history.ts')).keyHistory }),
+    de: async () => ({ messages: (await import('./de/key-history.ts')).keyHistory }),
+  },
+  notices: {
+    en: async () => ({ messages: (await import('./en/notices.ts')).notices }),
+    de: async () => ({ messages: (await import('./de/notices.ts')).notices }),
   },
   people: {
-    en: async () => ({ messages: (await import('./en/people.ts')).people, sentences: {} }),
+    en: async () => ({ messages: (await import('./en/people.ts')).people }),
     de: async () => (await import('./de/people.ts')).de,
+  },
+  profile: {
+    en: async () => ({ messages: (await import('./en/profile.ts')).profile }),
+    de: async () => ({ messages: (await import('./de/profile.ts')).profile }),
+  },
+  usage: {
+    en: async () => ({ messages: (await import('./en/usage.ts')).usage }),
+    de: async () => ({ messages: (await import('./de/usage.ts')).usage }),
   },
 };
 const wantedParts = new Set<Part>();
@@ -71,8 +96,8 @@ type Leaf<T, Kind> = {
       ? never
       : `${Name}.${Leaf<T[Name], Kind>}`;
 }[keyof T & string];
-export type TextKey = Leaf<Messages & Parts, string>;
-export type ListKey = Leaf<Messages & Parts, readonly string[]>;
+export type TextKey = Leaf<Texts, string>;
+export type ListKey = Leaf<Texts, readonly string[]>;
 type Values = Readonly<Record<string, string | number>>;
 
 /** The text of that name with `{values}` put in. Reactive: where it is shown, it changes with the language. */
@@ -166,7 +191,7 @@ export async function loadTexts(part: Part): Promise<void> {
 
 async function addPart(to: Language, part: Part): Promise<void> {
   await add(to, part, async () => {
-    const { messages, sentences } = await partLoaders[part][to]();
+    const { messages, sentences = {} } = await partLoaders[part][to]();
     return { messages: { [part]: messages }, sentences };
   });
 }

@@ -1,6 +1,6 @@
-import type { Messages } from '../i18n.ts';
+import type { Texts } from '../i18n.ts';
 
-export const chat: Messages['chat'] = {
+export const chat: Texts['chat'] = {
   title: 'Chat',
   conversations: 'Unterhaltungen',
   newChat: 'Neuer Chat',

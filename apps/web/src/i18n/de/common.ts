@@ -58,4 +58,7 @@ export const common: Messages['common'] = {
     profile: 'Profil & Sicherheit',
     profileShort: 'Profil',
   },
+  unpriced: '{n} Anfrage mit unbekanntem Preis | {n} Anfragen mit unbekanntem Preis',
+  makeToken: 'Zugangstoken anlegen',
+  saved: 'Gespeichert',
 };

@@ -1,6 +1,6 @@
-import type { keyHistory as english } from '../en/key-history.ts';
+import type { Texts } from '../i18n.ts';
 
-const messages: typeof english = {
+export const keyHistory: Texts['keyHistory'] = {
   title: 'Verlauf deiner Schlüssel',
   back: 'API-Schlüssel',
   lead: 'Wofür deine Schlüssel benutzt wurden und was mit ihnen geschah.',
@@ -40,7 +40,3 @@ const messages: typeof english = {
   newer: 'Neuere',
   older: 'Ältere',
 };
-
-const sentences: Readonly<Record<string, string>> = {};
-
-export const de = { messages, sentences };

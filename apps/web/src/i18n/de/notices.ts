@@ -1,6 +1,6 @@
-import type { Messages } from '../i18n.ts';
+import type { Texts } from '../i18n.ts';
 
-export const notices: Messages['notices'] = {
+export const notices: Texts['notices'] = {
   title: 'Mitteilungen',
   lead: 'Was du über deine Schlüssel, deinen Tarif und dein Konto wissen solltest.',
   forAdministrators: 'Für Administratoren',

@@ -1,9 +1,8 @@
-import type { Messages } from '../i18n.ts';
+import type { Texts } from '../i18n.ts';
 
-export const profile: Messages['profile'] = {
+export const profile: Texts['profile'] = {
   title: 'Profil und Sicherheit',
   lead: 'Wer du hier bist, wie die Seiten für dich aussehen und wer hineinkommt.',
-  saved: 'Gespeichert',
   person: {
     title: 'Profil',
     emailMeans: 'Mit dieser Adresse meldest du dich an.',

@@ -1,9 +1,8 @@
-import type { Messages } from '../i18n.ts';
+import type { Texts } from '../i18n.ts';
 
-export const usage: Messages['usage'] = {
+export const usage: Texts['usage'] = {
   title: 'Nutzung',
   lead: 'Deine Anfragen, mit deinen eigenen Schlüsseln und denen der Plattform.',
-  unpriced: '{n} Anfrage mit unbekanntem Preis | {n} Anfragen mit unbekanntem Preis',
   unmeasured: '{n} Anfrage unbekannter Größe | {n} Anfragen unbekannter Größe',
 
   range: 'Zeitraum',
@@ -173,7 +172,6 @@ export const usage: Messages['usage'] = {
   emptyFilter: 'Zu diesen Filtern gibt es keine Anfragen.',
   emptyHint: 'Lege ein Zugangstoken an und stelle dein SDK auf diesen Server ein: Seine Anfragen erscheinen hier von selbst.',
   emptyRange: 'Wähle einen längeren Zeitraum oder stelle eine Anfrage: Sie erscheint hier von selbst.',
-  makeToken: 'Zugangstoken anlegen',
   addKey: 'Schlüssel hinzufügen',
   stale: 'Die Zahlen ließen sich nicht aktualisieren: {problem}',
 };

@@ -56,4 +56,7 @@ export const common = {
     profile: 'Profile & security',
     profileShort: 'Profile',
   },
+  unpriced: '{n} request of unknown price | {n} requests of unknown price',
+  makeToken: 'Make an access token',
+  saved: 'Saved',
 };

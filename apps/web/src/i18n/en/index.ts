@@ -2,14 +2,10 @@
 import { account } from './account.ts';
 import { agents } from './agents.ts';
 import { budgets } from './budgets.ts';
-import { chat } from './chat.ts';
 import { common } from './common.ts';
 import { keys } from './keys.ts';
-import { notices } from './notices.ts';
 import { plan } from './plan.ts';
-import { profile } from './profile.ts';
 import { security } from './security.ts';
 import { tokens } from './tokens.ts';
-import { usage } from './usage.ts';
 
-export const en = { account, agents, budgets, chat, common, keys, notices, plan, profile, security, tokens, usage };
+export const en = { account, agents, budgets, common, keys, plan, security, tokens };

@@ -2,7 +2,6 @@
 export const profile = {
   title: 'Profile and security',
   lead: 'Who you are here, how the pages look to you, and who can get in.',
-  saved: 'Saved',
   person: {
     title: 'Profile',
     emailMeans: 'You sign in with this address.',

@@ -1,7 +1,6 @@
 export const usage = {
   title: 'Usage',
   lead: 'Your requests, on your own keys and on the platform’s.',
-  unpriced: '{n} request of unknown price | {n} requests of unknown price',
   unmeasured: '{n} request of unknown size | {n} requests of unknown size',
 
   range: 'Range',
@@ -170,7 +169,6 @@ export const usage = {
   emptyFilter: 'No requests match these filters.',
   emptyHint: 'Make an access token, point your SDK at this server, and its requests show up here by themselves.',
   emptyRange: 'Choose a longer range, or make a request: it shows up here by itself.',
-  makeToken: 'Make an access token',
   addKey: 'Add a key',
   stale: 'The figures could not be brought up to date: {problem}',
 };
