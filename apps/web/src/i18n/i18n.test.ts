@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { formatCount, formatDateTime, formatUsd } from '../format.ts';
-import { fromServer, list, loadTexts, plural, preferredLanguage, setLanguage, setTimeZone, t, timeZone } from './i18n.ts';
+import { fromServer, hasText, list, loadTexts, plural, preferredLanguage, setLanguage, setTimeZone, t, timeZone } from './i18n.ts';
 
 vi.stubGlobal('document', { documentElement: {} });
 beforeAll(async () => {
@@ -16,6 +16,11 @@ test('what differs in a sentence of the server stays as it was', () => {
   );
   expect(fromServer('name: Give the token a name.')).toBe('Gib dem Token einen Namen.');
   expect(fromServer('A sentence that nobody knows.')).toBe('A sentence that nobody knows.');
+});
+
+test('a name that the server made is known to be a text or to be none', () => {
+  const names = ['keys.states.valid.label', 'keys.states.valid', 'keys.states.made_up.label', 'keys.constructor', 'nothing'];
+  expect(names.map(hasText)).toEqual([true, false, false, false, false]);
 });
 
 test('numbers, money and plurals follow the language', async () => {

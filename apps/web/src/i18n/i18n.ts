@@ -120,6 +120,12 @@ export function list(key: ListKey, values: Values = {}): string[] {
   return (textAt(key) as readonly string[]).map((text) => filled(text, values));
 }
 
+/** Whether there is a text of a name that the server had a part in. */
+export function hasText(key: string): key is TextKey {
+  const text = textAt(key);
+  return typeof text === 'string' && text !== key;
+}
+
 const textAt = (key: string): unknown => at(messagesOf.get(language.value), key) ?? at(messagesOf.get('en'), key) ?? key;
 
 const at = (messages: unknown, key: string): unknown =>
